@@ -1,0 +1,19 @@
+//! `drr`: a Dataset Refresh Registry and a Schema Registry behind one federated GraphQL subgraph.
+//!
+//! The house, and the only ways through it:
+//!
+//! ```text
+//! main → cli → app → { http, graphql, auth, db }
+//! http → auth, graphql
+//! graphql roots → <feature>::graphql → { model, loader, repository }
+//! loader → repository → { db::TenantTx, entity, model }
+//! db → auth::principal
+//! ```
+//!
+//! A feature (`dataset`, `refresh`, `freshness`, `audit`) reaches another only through its loader
+//! or its model. `model` files are pure: no database, no GraphQL. A test
+//! (`tests/it/architecture.rs`) reads the sources and fails on any other arrow.
+
+pub mod auth;
+pub mod clock;
+pub mod error;

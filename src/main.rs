@@ -1,0 +1,3 @@
+//! The `drr` program.
+
+fn main() {}
