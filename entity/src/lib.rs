@@ -1,0 +1,12 @@
+//! The tables as sea-orm models, one per file, without logic.
+
+pub mod audit_event;
+pub mod dataset_alias;
+pub mod dataset_observed_schema;
+pub mod dataset_refresh_state;
+pub mod dataset_registry;
+pub mod dataset_run_log;
+pub mod freshness_policy;
+pub mod idempotency_record;
+pub mod run;
+pub mod run_event;

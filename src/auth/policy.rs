@@ -8,6 +8,8 @@
 pub enum Role {
     /// Reads freshness.
     Reader,
+    /// Audits.
+    Auditor,
 }
 
 /// A set of scopes.

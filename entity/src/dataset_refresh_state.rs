@@ -1,0 +1,34 @@
+//! `dataset_refresh_state`: The one row per dataset that says how it was last refreshed.
+
+use sea_orm::entity::prelude::*;
+
+#[derive(Clone, Debug, PartialEq, DeriveEntityModel)]
+#[sea_orm(table_name = "dataset_refresh_state")]
+pub struct Model {
+    #[sea_orm(primary_key, auto_increment = false)]
+    pub tenant_id: String,
+    #[sea_orm(primary_key, auto_increment = false)]
+    pub dataset_id: Uuid,
+    pub status: String,
+    pub last_success_at: Option<DateTimeUtc>,
+    pub last_success_run_id: Option<Uuid>,
+    pub last_run_id: Option<Uuid>,
+    pub last_run_at: Option<DateTimeUtc>,
+    pub last_run_state: Option<String>,
+    pub running_since: Option<DateTimeUtc>,
+    pub row_count: Option<i64>,
+    pub byte_count: Option<i64>,
+    pub source_watermark: Option<DateTimeUtc>,
+    pub consecutive_failures: i32,
+    pub policy_version: Option<i32>,
+    pub listed: bool,
+    pub freshness_basis: String,
+    pub warn_at: DateTimeUtc,
+    pub stale_at: DateTimeUtc,
+    pub updated_at: DateTimeUtc,
+}
+
+#[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]
+pub enum Relation {}
+
+impl ActiveModelBehavior for ActiveModel {}

@@ -1,0 +1,49 @@
+//! What the database answers, as an [`Error`]: one mapping.
+
+use sea_orm::{DbErr, RuntimeErr, SqlxError};
+
+use crate::error::Error;
+
+impl From<DbErr> for Error {
+    fn from(error: DbErr) -> Self {
+        match &error {
+            DbErr::ConnectionAcquire(_) => Self::Unavailable(error.into()),
+            DbErr::Conn(RuntimeErr::SqlxError(source))
+            | DbErr::Exec(RuntimeErr::SqlxError(source))
+            | DbErr::Query(RuntimeErr::SqlxError(source))
+                if is_unavailable(source) =>
+            {
+                Self::Unavailable(error.into())
+            }
+            _ => Self::internal(error),
+        }
+    }
+}
+
+/// Whether trying again later may help: the server is away, is ending, or has no connection left,
+/// or the statement was cut off by its deadline or lost a deadlock.
+pub(super) fn is_unavailable(error: &SqlxError) -> bool {
+    match error {
+        SqlxError::Io(_) | SqlxError::PoolTimedOut | SqlxError::PoolClosed => true,
+        SqlxError::Database(database) => database.code().is_some_and(|code| {
+            // 08 connection exceptions, 53 insufficient resources, 57P0x shutdown and 57014 query
+            // cancelled, 40001 and 40P01 lost races.
+            code.starts_with("08")
+                || code.starts_with("53")
+                || code.starts_with("57P0")
+                || matches!(code.as_ref(), "57014" | "40001" | "40P01")
+        }),
+        _ => false,
+    }
+}
+
+/// The constraint that `error` broke, if it is a broken constraint.
+pub(crate) fn broken_constraint(error: &DbErr) -> Option<&str> {
+    match error {
+        DbErr::Exec(RuntimeErr::SqlxError(source))
+        | DbErr::Query(RuntimeErr::SqlxError(source)) => {
+            source.as_database_error().and_then(|database| database.constraint())
+        }
+        _ => None,
+    }
+}

@@ -1,0 +1,127 @@
+//! What the program does to the database for itself, touching no tenant's row: the migrations (as
+//! the owner) and the monthly partitions (as the operator role).
+
+use chrono::{DateTime, Months, Utc};
+use migration::{GroupRole, Migrator, MigratorTrait};
+use sqlx::{
+    AssertSqlSafe, ConnectOptions, Connection, Executor,
+    postgres::{PgConnectOptions, PgPoolOptions},
+};
+
+use super::pool::Db;
+use crate::error::Error;
+
+/// How far ahead of the calendar partitions are made.
+const MONTHS_AHEAD: Months = Months::new(3);
+
+/// Makes the monthly partitions that are missing up to three months from `now`, and answers how
+/// many it made. Safe to call from any number of instances at once.
+///
+/// # Errors
+/// Whatever the database answers.
+pub async fn ensure_partitions(db: &Db, now: DateTime<Utc>) -> Result<u32, Error> {
+    let schema = &db.settings().schema;
+    let until = now.checked_add_months(MONTHS_AHEAD).unwrap_or(now).date_naive();
+    let mut connection = db.connection().await?;
+    // One implicit transaction: SET LOCAL ends with it, also when this future is dropped.
+    let sql = format!(
+        "BEGIN; SET LOCAL ROLE {}; SELECT {schema}.ensure_partitions('{until}'); COMMIT",
+        GroupRole::Operator.name(schema),
+    );
+    connection.close_on_drop();
+    let rows = (&mut *connection)
+        .fetch_all(sqlx::raw_sql(AssertSqlSafe(sql)))
+        .await
+        .map_err(|error| Error::Unavailable(error.into()))?;
+    let made = rows.first().map(|row| sqlx::Row::try_get::<i32, _>(row, 0)).transpose();
+    let made = made.map_err(Error::internal)?.unwrap_or_default();
+    Ok(u32::try_from(made).unwrap_or_default())
+}
+
+/// Which way to migrate.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Direction {
+    /// Apply what is pending.
+    Up,
+    /// Take back the last so many steps.
+    Down(u32),
+}
+
+/// A migration and whether it is applied.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct MigrationStatus {
+    /// Its name.
+    pub name: String,
+    /// Whether the database has it.
+    pub applied: bool,
+}
+
+/// A failed migration.
+#[derive(Debug, thiserror::Error)]
+pub enum MigrationError {
+    /// The owner's connection could not be opened.
+    #[error("cannot connect as the owner of the schema: {0}")]
+    Connect(#[from] sqlx::Error),
+    /// A step failed; its transaction was undone.
+    #[error("a migration failed: {0}")]
+    Step(#[from] sea_orm::DbErr),
+}
+
+/// Migrates `schema` as its owner, and lets `login` take on the schema's group roles.
+///
+/// # Errors
+/// [`MigrationError`]; a step that fails is undone whole.
+pub async fn migrate(
+    owner: &PgConnectOptions,
+    schema: &str,
+    login: &str,
+    direction: Direction,
+) -> Result<(), MigrationError> {
+    let connection = connect_as_owner(owner, schema).await?;
+    match direction {
+        Direction::Up => {
+            Migrator::up(&connection, None).await?;
+            migration::grant_roles(&connection, schema, login).await?;
+        }
+        Direction::Down(steps) => Migrator::down(&connection, Some(steps)).await?,
+    }
+    connection.close().await?;
+    Ok(())
+}
+
+/// Every migration and whether `schema` has it.
+///
+/// # Errors
+/// [`MigrationError`].
+pub async fn migration_status(
+    owner: &PgConnectOptions,
+    schema: &str,
+) -> Result<Vec<MigrationStatus>, MigrationError> {
+    let connection = connect_as_owner(owner, schema).await?;
+    let steps = Migrator::get_migration_with_status(&connection).await?;
+    connection.close().await?;
+    Ok(steps
+        .into_iter()
+        .map(|step| MigrationStatus {
+            name: step.name().to_owned(),
+            applied: step.status() == migration::MigrationStatus::Applied,
+        })
+        .collect())
+}
+
+#[expect(clippy::disallowed_types, reason = "sea-orm-migration runs on its own connection type")]
+async fn connect_as_owner(
+    owner: &PgConnectOptions,
+    schema: &str,
+) -> Result<sea_orm::DatabaseConnection, MigrationError> {
+    let options = owner
+        .clone()
+        .application_name("drr-migrate")
+        .options([("search_path", format!("{schema},pg_temp").as_str()), ("timezone", "UTC")])
+        .disable_statement_logging();
+    let mut connection = options.connect().await?;
+    connection.execute(AssertSqlSafe(format!("CREATE SCHEMA IF NOT EXISTS {schema}"))).await?;
+    connection.close().await?;
+    let pool = PgPoolOptions::new().max_connections(1).connect_with(options).await?;
+    Ok(sea_orm::SqlxPostgresConnector::from_sqlx_postgres_pool(pool))
+}

@@ -1,0 +1,19 @@
+//! The door that keeps tenants apart.
+//!
+//! [`Db`] keeps its pool private. The only way to a query is
+//! [`Db::scoped_to`]`(&Principal)` → [`TenantDb`] → [`TenantTx`], whose BEGIN names the tenant and
+//! takes on the database role; row-level security does the rest. [`TenantTx`] alone implements
+//! sea-orm's `ConnectionTrait`, and has neither `TransactionTrait` nor `StreamTrait`.
+//!
+//! What the program does for itself, without a tenant's rows, is in [`maintenance`]; what it
+//! checks before it serves is in [`safety`].
+
+pub mod embedded;
+mod error;
+pub mod maintenance;
+mod pool;
+pub mod safety;
+mod tenant;
+
+pub use pool::{Db, DbSettings};
+pub use tenant::{TenantDb, TenantTx};

@@ -1,0 +1,112 @@
+//! The private pool.
+
+use std::{sync::Arc, time::Duration};
+
+use sqlx::{
+    ConnectOptions, PgPool, Postgres,
+    pool::PoolConnection,
+    postgres::{PgConnectOptions, PgPoolOptions},
+};
+
+use super::tenant::TenantDb;
+use crate::{auth::Principal, error::Error};
+
+/// How to reach the database.
+#[derive(Debug, Clone)]
+pub struct DbSettings {
+    /// Where, as whom, over which transport.
+    pub connect: PgConnectOptions,
+    /// The logical schema of the environment (`storage_drr`, …). // D6, D23
+    pub schema: String,
+    /// Connections at most.
+    pub max_connections: u32,
+    /// How long a caller waits for a connection before it is told to come again.
+    pub acquire_timeout: Duration,
+    /// How long one statement may run; set in every BEGIN.
+    pub statement_timeout: Duration,
+}
+
+/// The database. Holds the pool and shows it to nobody.
+#[derive(Debug, Clone)]
+pub struct Db {
+    pool: PgPool,
+    settings: Arc<DbSettings>,
+}
+
+impl Db {
+    /// Makes the pool; connections open when they are first needed.
+    #[must_use]
+    pub fn new(settings: DbSettings) -> Self {
+        let connect = settings
+            .connect
+            .clone()
+            .application_name("drr")
+            .options([
+                ("search_path", format!("{},pg_temp", settings.schema).as_str()),
+                ("timezone", "UTC"),
+                // The last net under a transaction that was left open.
+                ("idle_in_transaction_session_timeout", "60000"),
+            ])
+            .disable_statement_logging();
+        let pool = PgPoolOptions::new()
+            .max_connections(settings.max_connections)
+            .acquire_timeout(settings.acquire_timeout)
+            .test_before_acquire(false)
+            .before_acquire(|connection, _| Box::pin(async { is_clean(connection).await }))
+            .connect_lazy_with(connect);
+        Self { pool, settings: Arc::new(settings) }
+    }
+
+    /// The database as this caller may see it.
+    #[must_use]
+    pub fn scoped_to(&self, principal: &Principal) -> TenantDb {
+        TenantDb::new(self.clone(), principal)
+    }
+
+    /// Whether the database answers.
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`] if it does not.
+    pub async fn ping(&self) -> Result<(), Error> {
+        let mut connection = self.connection().await?;
+        sqlx::query("SELECT 1")
+            .execute(&mut *connection)
+            .await
+            .map(|_| ())
+            .map_err(|error| Error::Unavailable(error.into()))
+    }
+
+    /// Closes the pool once what is under way has ended.
+    pub async fn close(&self) {
+        self.pool.close().await;
+    }
+
+    pub(super) fn settings(&self) -> &DbSettings {
+        &self.settings
+    }
+
+    #[expect(clippy::disallowed_methods, reason = "the one place that takes from the pool")]
+    pub(super) async fn connection(&self) -> Result<PoolConnection<Postgres>, Error> {
+        self.pool.acquire().await.map_err(|error| Error::Unavailable(error.into()))
+    }
+}
+
+/// Asked of every connection before it is lent, in place of a ping: no transaction is open on it
+/// (in one, the start of the transaction is not the start of this statement), no tenant is left and
+/// no role is taken on. One that fails is closed, never lent.
+async fn is_clean(connection: &mut sqlx::PgConnection) -> sqlx::Result<bool> {
+    let clean: bool = sqlx::query_scalar(
+        "SELECT now() = statement_timestamp()
+            AND coalesce(current_setting('app.tenant_id', true), '') = ''
+            AND current_user = session_user",
+    )
+    .fetch_one(connection)
+    .await?;
+    if !clean {
+        metrics::counter!("drr_db_unclean_connections_total").increment(1);
+        tracing::error!(
+            "a connection came back with an open transaction or a tenant; it is closed"
+        );
+    }
+    Ok(clean)
+}

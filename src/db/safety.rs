@@ -1,0 +1,134 @@
+//! What must hold before the program serves: its login cannot go around row-level security, every
+//! tenant table is behind it, and the schema is the one of this environment. // D15, D19, D20, D23
+
+use migration::{Migrator, MigratorTrait};
+
+use super::pool::Db;
+use crate::error::Error;
+
+/// Something that makes the database unsafe to serve from. The program refuses to start.
+#[derive(Debug, thiserror::Error)]
+pub enum UnsafeDatabase {
+    /// The database cannot be asked.
+    #[error("the database cannot be checked: {0}")]
+    Unreachable(#[from] sqlx::Error),
+    /// The pool has no connection to ask with.
+    #[error("the database cannot be reached: {}", std::error::Error::source(.0).map_or_else(|| .0.to_string(), ToString::to_string))]
+    Unavailable(#[from] Error),
+    /// The schema of this environment is missing.
+    #[error("the schema {0} does not exist in this database; run `drr migrate up`")]
+    NoSchema(String),
+    /// The schema is older or newer than this program.
+    #[error("the schema is not at this program's version ({0}); run `drr migrate up`")]
+    NotMigrated(String),
+    /// The login, or a role it may take on, escapes row-level security.
+    #[error("the login may act as {0}, which is a superuser or has BYPASSRLS")]
+    Bypass(String),
+    /// The login, or a role it may take on, owns tables or the schema.
+    #[error("the login may act as {0}, which owns {1}; owners can switch row-level security off")]
+    Owner(String, String),
+    /// The login reaches another environment's schema.
+    #[error("the login also reaches the schema {0} of another environment")]
+    OtherEnvironment(String),
+    /// A tenant table is not behind the door.
+    #[error(
+        "the table {0} holds tenant rows without forced row-level security and the one policy tenant_isolation"
+    )]
+    Unguarded(String),
+}
+
+/// Checks everything; the first thing that does not hold is the error.
+///
+/// # Errors
+/// [`UnsafeDatabase`], which says what to mend.
+pub async fn verify(db: &Db) -> Result<(), UnsafeDatabase> {
+    let schema = db.settings().schema.as_str();
+    let mut connection = db.connection().await?;
+    let connection = &mut *connection;
+
+    if let Some(role) = first(connection, BYPASS, schema).await? {
+        return Err(UnsafeDatabase::Bypass(role));
+    }
+    if first(connection, "SELECT nspname::text FROM pg_namespace WHERE nspname = $1", schema)
+        .await?
+        .is_none()
+    {
+        return Err(UnsafeDatabase::NoSchema(schema.to_owned()));
+    }
+    if let Some(owned) = first(connection, OWNED, schema).await? {
+        let (role, object) = owned.split_once(' ').unwrap_or((&owned, ""));
+        return Err(UnsafeDatabase::Owner(role.to_owned(), object.to_owned()));
+    }
+    if let Some(other) = first(connection, OTHER_ENVIRONMENT, schema).await? {
+        return Err(UnsafeDatabase::OtherEnvironment(other));
+    }
+    if let Some(table) = first(connection, UNGUARDED, schema).await? {
+        return Err(UnsafeDatabase::Unguarded(table));
+    }
+    verify_version(connection).await
+}
+
+async fn verify_version(connection: &mut sqlx::PgConnection) -> Result<(), UnsafeDatabase> {
+    let applied: Vec<String> =
+        sqlx::query_scalar("SELECT version FROM seaql_migrations ORDER BY version")
+            .fetch_all(connection)
+            .await?;
+    let known: Vec<String> =
+        Migrator::migrations().iter().map(|step| step.name().to_owned()).collect();
+    if let Some(missing) = known.iter().find(|step| !applied.contains(step)) {
+        return Err(UnsafeDatabase::NotMigrated(format!("{missing} is not applied")));
+    }
+    if let Some(unknown) = applied.iter().find(|step| !known.contains(step)) {
+        return Err(UnsafeDatabase::NotMigrated(format!("{unknown} is from a newer program")));
+    }
+    Ok(())
+}
+
+async fn first(
+    connection: &mut sqlx::PgConnection,
+    sql: &'static str,
+    schema: &str,
+) -> Result<Option<String>, sqlx::Error> {
+    sqlx::query_scalar(sql).bind(schema).fetch_optional(connection).await
+}
+
+/// Every role that the login is or may become. A superuser may become any, so its own flag is
+/// looked at first.
+const BYPASS: &str = "
+SELECT rolname::text FROM pg_roles
+ WHERE (rolsuper OR rolbypassrls) AND pg_has_role(session_user, oid, 'MEMBER') AND $1 <> ''
+ ORDER BY rolname <> session_user, rolname LIMIT 1";
+
+const OWNED: &str = "
+SELECT pg_get_userbyid(owner) || ' ' || object FROM (
+  SELECT nspowner AS owner, nspname::text AS object FROM pg_namespace WHERE nspname = $1
+  UNION ALL
+  SELECT relowner, relname::text FROM pg_class WHERE relnamespace = $1::regnamespace
+  UNION ALL
+  SELECT proowner, proname::text FROM pg_proc WHERE pronamespace = $1::regnamespace
+) AS owned
+ WHERE pg_has_role(session_user, owner, 'MEMBER') LIMIT 1";
+
+const OTHER_ENVIRONMENT: &str = "
+SELECT nspname::text FROM pg_namespace, pg_roles
+ WHERE nspname <> $1 AND nspname LIKE 'storage\\_drr%'
+   AND pg_has_role(session_user, pg_roles.oid, 'MEMBER')
+   AND has_schema_privilege(pg_roles.oid, pg_namespace.oid, 'USAGE') LIMIT 1";
+
+/// A table or partition with a tenant column that lacks ENABLE, FORCE, NOT NULL or the policy, or
+/// that has a policy besides it (permissive policies are joined by OR).
+const UNGUARDED: &str = "
+SELECT c.relname::text FROM pg_class c
+  JOIN pg_attribute a ON a.attrelid = c.oid AND a.attname = 'tenant_id' AND NOT a.attisdropped
+ WHERE c.relnamespace = $1::regnamespace AND c.relkind IN ('r', 'p')
+   AND NOT (
+     c.relrowsecurity AND c.relforcerowsecurity AND a.attnotnull
+     AND (SELECT count(*) FROM pg_policy p WHERE p.polrelid = c.oid) = 1
+     AND EXISTS (
+       SELECT FROM pg_policy p
+        WHERE p.polrelid = c.oid AND p.polname = 'tenant_isolation'
+          AND p.polcmd = '*' AND p.polpermissive AND p.polroles = '{0}'
+          AND pg_get_expr(p.polqual, c.oid) ~
+              '^\\(tenant_id = \\( SELECT ([a-z_]+\\.)?current_tenant\\(\\) AS current_tenant\\)\\)$'
+          AND pg_get_expr(p.polwithcheck, c.oid) = pg_get_expr(p.polqual, c.oid)))
+ ORDER BY c.relname LIMIT 1";
