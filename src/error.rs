@@ -4,7 +4,7 @@
 //! [`Error::Unavailable`] goes to the log under the correlation id and nowhere else.
 //! To add one: a variant here, its code in [`Error::code`], its status in [`ErrorCode::http_status`].
 
-use std::borrow::Cow;
+use std::{borrow::Cow, sync::Arc};
 
 /// What went wrong, in one word that programs can rely on (`extensions.code`).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, serde::Serialize)]
@@ -69,7 +69,7 @@ impl ErrorCode {
 }
 
 /// An error on its way to a caller.
-#[derive(Debug, thiserror::Error)]
+#[derive(Debug, Clone, thiserror::Error)]
 pub enum Error {
     /// See [`ErrorCode::Unauthenticated`]. The message never says why a token failed; the log does.
     #[error("a valid access token is required")]
@@ -101,10 +101,10 @@ pub enum Error {
     },
     /// See [`ErrorCode::Unavailable`].
     #[error("the service is temporarily unavailable")]
-    Unavailable(#[source] Box<dyn std::error::Error + Send + Sync>),
+    Unavailable(#[source] Arc<dyn std::error::Error + Send + Sync>),
     /// See [`ErrorCode::Internal`].
     #[error("an internal error occurred")]
-    Internal(#[source] Box<dyn std::error::Error + Send + Sync>),
+    Internal(#[source] Arc<dyn std::error::Error + Send + Sync>),
 }
 
 impl Error {
@@ -118,7 +118,12 @@ impl Error {
 
     /// A fault of this service; the source is logged, not shown.
     pub fn internal(source: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Self {
-        Self::Internal(source.into())
+        Self::Internal(Arc::from(source.into()))
+    }
+
+    /// A service behind this one does not answer; the source is logged, not shown.
+    pub fn unavailable(source: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Self {
+        Self::Unavailable(Arc::from(source.into()))
     }
 
     /// The one mapping from errors to codes.

@@ -18,3 +18,6 @@ pub mod auth;
 pub mod clock;
 pub mod db;
 pub mod error;
+pub mod audit;
+pub mod call;
+pub mod batch;

@@ -1,4 +1,4 @@
-//! Datasets: the registry, their aliases, the schema each was last seen with, and the one row that
+//! Datasets: the registry, their names, the schema each was last seen with, and the one row that
 //! says how each was last refreshed.
 
 use sea_orm_migration::prelude::*;
@@ -32,15 +32,18 @@ CREATE TABLE dataset_registry (
 CREATE INDEX dataset_registry_by_name ON dataset_registry (tenant_id, name, dataset_id);
 CREATE INDEX dataset_registry_by_domain ON dataset_registry (tenant_id, domain, name, dataset_id);
 
-CREATE TABLE dataset_alias (
+-- Every name that a dataset answers to, its own and its aliases, in one key: so that no two
+-- datasets can share any of them.
+CREATE TABLE dataset_name (
   tenant_id   text COLLATE "C" NOT NULL,
   namespace   text COLLATE "C" NOT NULL,
   name        text COLLATE "C" NOT NULL,
   dataset_id  uuid NOT NULL,
-  CONSTRAINT dataset_alias_natural_key PRIMARY KEY (tenant_id, namespace, name),
+  is_alias    boolean NOT NULL,
+  PRIMARY KEY (tenant_id, namespace, name),
   FOREIGN KEY (tenant_id, dataset_id) REFERENCES dataset_registry
 );
-CREATE INDEX dataset_alias_by_dataset ON dataset_alias (tenant_id, dataset_id);
+CREATE INDEX dataset_name_by_dataset ON dataset_name (tenant_id, dataset_id);
 
 CREATE TABLE dataset_observed_schema (
   tenant_id          text COLLATE "C" NOT NULL,
@@ -89,16 +92,16 @@ CREATE INDEX dataset_refresh_state_by_stale
 CREATE INDEX dataset_refresh_state_by_warn
   ON dataset_refresh_state (tenant_id, freshness_basis, warn_at, dataset_id) WHERE listed;
 
-GRANT SELECT ON dataset_registry, dataset_alias, dataset_observed_schema, dataset_refresh_state
+GRANT SELECT ON dataset_registry, dataset_name, dataset_observed_schema, dataset_refresh_state
   TO {reader}, {writer};
-GRANT SELECT ON dataset_registry, dataset_alias, dataset_refresh_state TO {auditor};
+GRANT SELECT ON dataset_registry, dataset_name, dataset_refresh_state TO {auditor};
 GRANT INSERT, UPDATE ON dataset_registry, dataset_observed_schema, dataset_refresh_state
   TO {writer};
-GRANT INSERT, DELETE ON dataset_alias TO {writer};
+GRANT INSERT, DELETE ON dataset_name TO {writer};
 "#;
 
 const TABLES: [&str; 4] =
-    ["dataset_registry", "dataset_alias", "dataset_observed_schema", "dataset_refresh_state"];
+    ["dataset_registry", "dataset_name", "dataset_observed_schema", "dataset_refresh_state"];
 
 #[async_trait::async_trait]
 impl MigrationTrait for Migration {

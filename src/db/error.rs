@@ -7,13 +7,13 @@ use crate::error::Error;
 impl From<DbErr> for Error {
     fn from(error: DbErr) -> Self {
         match &error {
-            DbErr::ConnectionAcquire(_) => Self::Unavailable(error.into()),
+            DbErr::ConnectionAcquire(_) => Self::unavailable(error),
             DbErr::Conn(RuntimeErr::SqlxError(source))
             | DbErr::Exec(RuntimeErr::SqlxError(source))
             | DbErr::Query(RuntimeErr::SqlxError(source))
                 if is_unavailable(source) =>
             {
-                Self::Unavailable(error.into())
+                Self::unavailable(error)
             }
             _ => Self::internal(error),
         }

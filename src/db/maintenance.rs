@@ -32,7 +32,7 @@ pub async fn ensure_partitions(db: &Db, now: DateTime<Utc>) -> Result<u32, Error
     let rows = (&mut *connection)
         .fetch_all(sqlx::raw_sql(AssertSqlSafe(sql)))
         .await
-        .map_err(|error| Error::Unavailable(error.into()))?;
+        .map_err(Error::unavailable)?;
     let made = rows.first().map(|row| sqlx::Row::try_get::<i32, _>(row, 0)).transpose();
     let made = made.map_err(Error::internal)?.unwrap_or_default();
     Ok(u32::try_from(made).unwrap_or_default())

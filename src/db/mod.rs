@@ -16,4 +16,5 @@ pub mod safety;
 mod tenant;
 
 pub use pool::{Db, DbSettings};
-pub use tenant::{TenantDb, TenantTx};
+pub(crate) use error::broken_constraint;
+pub use tenant::{TenantDb, TenantTx, records};

@@ -73,7 +73,7 @@ impl Db {
             .execute(&mut *connection)
             .await
             .map(|_| ())
-            .map_err(|error| Error::Unavailable(error.into()))
+            .map_err(Error::unavailable)
     }
 
     /// Closes the pool once what is under way has ended.
@@ -87,7 +87,7 @@ impl Db {
 
     #[expect(clippy::disallowed_methods, reason = "the one place that takes from the pool")]
     pub(super) async fn connection(&self) -> Result<PoolConnection<Postgres>, Error> {
-        self.pool.acquire().await.map_err(|error| Error::Unavailable(error.into()))
+        self.pool.acquire().await.map_err(Error::unavailable)
     }
 }
 

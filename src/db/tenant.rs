@@ -4,9 +4,11 @@ use std::time::Duration;
 
 use migration::GroupRole;
 use sea_orm::{
-    ConnectionTrait, DbBackend, DbErr, ExecResult, QueryResult, RuntimeErr, SqlxError, Statement,
+    ConnectionTrait, DbBackend, DbErr, ExecResult, FromQueryResult, QueryResult, RuntimeErr,
+    SqlxError, Statement, Value,
 };
 use sea_query_sqlx::SqlxValues;
+use serde::Serialize;
 use sqlx::{
     AssertSqlSafe, Postgres, SqlSafeStr, pool::PoolConnection, postgres::PgTransactionManager,
 };
@@ -67,7 +69,7 @@ impl TenantDb {
         let mut opening = Opening(Some(self.db.connection().await?));
         opening.begin(sql).await.map_err(|error| {
             if super::error::is_unavailable(&error) {
-                Error::Unavailable(error.into())
+                Error::unavailable(error)
             } else {
                 Error::internal(error)
             }
@@ -121,6 +123,48 @@ impl TenantTx {
             .await
             .map_err(|error| Error::from(DbErr::Exec(RuntimeErr::SqlxError(error.into()))))
     }
+}
+
+/// Statements written as SQL. The text is `'static`, or put together from such texts: what a caller
+/// sent is always a bound value. // D42
+impl TenantTx {
+    /// Runs a statement; answers how many rows it touched.
+    ///
+    /// # Errors
+    /// Whatever the database answers.
+    pub async fn execute_sql<const N: usize>(
+        &self,
+        sql: &'static str,
+        values: [Value; N],
+    ) -> Result<u64, DbErr> {
+        self.execute_raw(statement(sql, values)).await.map(|result| result.rows_affected())
+    }
+
+    /// Runs a query; its rows as `T`.
+    ///
+    /// # Errors
+    /// Whatever the database answers.
+    pub async fn query_sql<T: FromQueryResult>(
+        &self,
+        sql: impl Into<String>,
+        values: impl IntoIterator<Item = Value>,
+    ) -> Result<Vec<T>, DbErr> {
+        let rows = self.query_all_raw(statement(sql, values)).await?;
+        rows.iter().map(|row| T::from_query_result(row, "")).collect()
+    }
+}
+
+fn statement(sql: impl Into<String>, values: impl IntoIterator<Item = Value>) -> Statement {
+    Statement::from_sql_and_values(DbBackend::Postgres, sql, values)
+}
+
+/// Rows for `jsonb_to_recordset`: how many rows go to the database in one value. (sea-query's own
+/// arrays cannot hold a NULL: it panics on one.)
+///
+/// # Errors
+/// [`Error::Internal`] for what JSON cannot say.
+pub fn records<T: Serialize>(rows: &[T]) -> Result<Value, Error> {
+    serde_json::to_value(rows).map(Value::from).map_err(Error::internal)
 }
 
 impl Drop for TenantTx {

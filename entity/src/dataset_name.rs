@@ -1,9 +1,9 @@
-//! `dataset_alias`: Other names of a dataset.
+//! `dataset_name`: Every name that a dataset answers to, its own and its aliases.
 
 use sea_orm::entity::prelude::*;
 
 #[derive(Clone, Debug, PartialEq, DeriveEntityModel)]
-#[sea_orm(table_name = "dataset_alias")]
+#[sea_orm(table_name = "dataset_name")]
 pub struct Model {
     #[sea_orm(primary_key, auto_increment = false)]
     pub tenant_id: String,
@@ -12,6 +12,7 @@ pub struct Model {
     #[sea_orm(primary_key, auto_increment = false)]
     pub name: String,
     pub dataset_id: Uuid,
+    pub is_alias: bool,
 }
 
 #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]

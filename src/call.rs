@@ -1,0 +1,82 @@
+//! One call by one verified caller: who, for which tenant, when, and under which correlation id.
+//!
+//! It is made once per request, after the token was verified, and is what the features take: it
+//! can open the tenant's database and ask the table of rights, and nothing else can.
+
+use std::sync::Arc;
+
+use chrono::{DateTime, Utc};
+use uuid::Uuid;
+
+use crate::{
+    auth::{
+        Principal,
+        policy::{self, Operation},
+    },
+    clock::SharedClock,
+    db::{Db, TenantDb},
+    error::Result,
+};
+
+/// See the [module](self).
+#[derive(Debug, Clone)]
+pub struct Call {
+    principal: Arc<Principal>,
+    db: TenantDb,
+    clock: SharedClock,
+    now: DateTime<Utc>,
+    correlation_id: Arc<str>,
+}
+
+impl Call {
+    /// A call that begins now.
+    #[must_use]
+    pub fn new(
+        principal: Arc<Principal>,
+        db: &Db,
+        clock: SharedClock,
+        correlation_id: Arc<str>,
+    ) -> Self {
+        let db = db.scoped_to(&principal);
+        let now = clock.now();
+        Self { principal, db, clock, now, correlation_id }
+    }
+
+    /// The verified caller.
+    #[must_use]
+    pub fn principal(&self) -> &Principal {
+        &self.principal
+    }
+
+    /// The tenant's database.
+    #[must_use]
+    pub const fn db(&self) -> &TenantDb {
+        &self.db
+    }
+
+    /// When the call began. Everything in one answer is judged at this one instant.
+    #[must_use]
+    pub const fn now(&self) -> DateTime<Utc> {
+        self.now
+    }
+
+    /// The id that ties this call's log lines, audit events and answer together.
+    #[must_use]
+    pub fn correlation_id(&self) -> &str {
+        &self.correlation_id
+    }
+
+    /// A new identifier.
+    #[must_use]
+    pub fn new_id(&self) -> Uuid {
+        self.clock.new_id()
+    }
+
+    /// Whether the caller may do this.
+    ///
+    /// # Errors
+    /// [`Error::Forbidden`](crate::error::Error::Forbidden).
+    pub fn authorize(&self, operation: Operation) -> Result<()> {
+        policy::authorize(&self.principal, operation)
+    }
+}

@@ -1,0 +1,74 @@
+//! Datasets and their aliases, batched within a request.
+
+use std::collections::HashMap;
+
+use uuid::Uuid;
+
+use super::{
+    model::DatasetName,
+    repository::{self, Record},
+};
+use crate::{
+    batch::{BatchRead, Batched},
+    db::TenantTx,
+    error::Result,
+};
+
+/// Datasets by id.
+#[derive(Debug)]
+pub struct ById;
+
+/// The loader of datasets by id.
+pub type Datasets = Batched<ById>;
+
+impl BatchRead for ById {
+    type Key = Uuid;
+    type Value = Record;
+
+    async fn read(tx: &TenantTx, keys: &[Uuid]) -> Result<HashMap<Uuid, Record>> {
+        let records = repository::by_ids(tx, keys).await?;
+        Ok(records.into_iter().map(|record| (record.dataset_id, record)).collect())
+    }
+}
+
+/// Ids of datasets by natural key or alias.
+#[derive(Debug)]
+pub struct IdByName;
+
+/// The loader of ids of datasets by natural key or alias.
+pub type DatasetIds = Batched<IdByName>;
+
+impl BatchRead for IdByName {
+    type Key = DatasetName;
+    type Value = Uuid;
+
+    async fn read(tx: &TenantTx, keys: &[DatasetName]) -> Result<HashMap<DatasetName, Uuid>> {
+        let found = repository::ids_by_names(tx, keys).await?;
+        found
+            .into_iter()
+            .map(|row| Ok((DatasetName::parse(row.namespace, row.name)?, row.dataset_id)))
+            .collect()
+    }
+}
+
+/// Aliases by dataset id.
+#[derive(Debug)]
+pub struct AliasesOf;
+
+/// The loader of aliases by dataset id.
+pub type Aliases = Batched<AliasesOf>;
+
+impl BatchRead for AliasesOf {
+    type Key = Uuid;
+    type Value = Vec<DatasetName>;
+
+    async fn read(tx: &TenantTx, keys: &[Uuid]) -> Result<HashMap<Uuid, Vec<DatasetName>>> {
+        let mut aliases: HashMap<_, Vec<_>> = HashMap::new();
+        for row in repository::aliases(tx, keys).await? {
+            let name = DatasetName::parse(row.namespace, row.name)?;
+            aliases.entry(row.dataset_id).or_default().push(name);
+        }
+        aliases.values_mut().for_each(|names| names.sort_unstable());
+        Ok(aliases)
+    }
+}

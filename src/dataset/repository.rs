@@ -1,0 +1,214 @@
+//! Datasets in the database.
+
+use chrono::{DateTime, Utc};
+use entity::{dataset_name, dataset_registry};
+use sea_orm::{ColumnTrait, EntityTrait, FromQueryResult, QueryFilter};
+use serde::Serialize;
+use uuid::Uuid;
+
+use super::model::{DatasetName, Description, Lifecycle, search_text};
+use crate::{
+    db::{TenantTx, records},
+    error::Result,
+};
+
+/// A dataset as it is stored.
+pub type Record = dataset_registry::Model;
+
+/// The datasets with these ids; a missing or a foreign one is not in the answer.
+///
+/// # Errors
+/// Whatever the database answers.
+pub async fn by_ids(tx: &TenantTx, ids: &[Uuid]) -> Result<Vec<Record>> {
+    let query = dataset_registry::Entity::find()
+        .filter(dataset_registry::Column::DatasetId.is_in(ids.iter().copied()));
+    Ok(query.all(tx).await?)
+}
+
+/// A dataset that was found by a name of its own or by an alias.
+#[derive(Debug, Clone, PartialEq, Eq, FromQueryResult)]
+pub struct Found {
+    /// The namespace that was asked for.
+    pub namespace: String,
+    /// The name that was asked for.
+    pub name: String,
+    /// The dataset.
+    pub dataset_id: Uuid,
+}
+
+const BY_NAMES: &str = "
+SELECT namespace, name, dataset_id FROM dataset_name
+  JOIN jsonb_to_recordset($1) AS wanted (namespace text, name text) USING (namespace, name)";
+
+/// The ids of the datasets with these names or aliases.
+///
+/// # Errors
+/// Whatever the database answers.
+pub async fn ids_by_names(tx: &TenantTx, names: &[DatasetName]) -> Result<Vec<Found>> {
+    Ok(tx.query_sql(BY_NAMES, [records(names)?]).await?)
+}
+
+/// The aliases of these datasets.
+///
+/// # Errors
+/// Whatever the database answers.
+pub async fn aliases(tx: &TenantTx, ids: &[Uuid]) -> Result<Vec<dataset_name::Model>> {
+    let query = dataset_name::Entity::find()
+        .filter(dataset_name::Column::DatasetId.is_in(ids.iter().copied()))
+        .filter(dataset_name::Column::IsAlias.eq(true));
+    Ok(query.all(tx).await?)
+}
+
+/// A dataset to be, or as it shall be.
+#[derive(Debug, Clone, Serialize)]
+pub struct Draft {
+    /// Its id.
+    pub dataset_id: Uuid,
+    /// Its name.
+    #[serde(flatten)]
+    pub name: DatasetName,
+    /// What it is.
+    pub description: Option<String>,
+    /// Who answers for it.
+    pub owners: Vec<String>,
+    /// Its business domain.
+    pub domain: Option<String>,
+    /// Its tags.
+    pub tags: Vec<String>,
+    /// The schema it is bound to.
+    pub schema_fqid: Option<String>,
+    /// What a text filter searches.
+    search_text: String,
+}
+
+impl Draft {
+    /// A dataset of which nothing but the name is known.
+    #[must_use]
+    pub fn named(dataset_id: Uuid, name: DatasetName) -> Self {
+        Self {
+            dataset_id,
+            search_text: search_text(&name, None),
+            name,
+            description: None,
+            owners: Vec::new(),
+            domain: None,
+            tags: Vec::new(),
+            schema_fqid: None,
+        }
+    }
+
+    /// The same with this description.
+    #[must_use]
+    pub fn described(mut self, description: Option<&Description>) -> Self {
+        self.search_text = search_text(&self.name, description);
+        self.description = description.map(|description| description.as_str().to_owned());
+        self
+    }
+}
+
+// A draft whose name is taken is left out. The state row comes with the dataset: each has exactly
+// one. Sorted, so that two writers of the same names wait for each other instead of dead-locking.
+const INSERT: &str = "
+WITH draft AS (
+  SELECT * FROM jsonb_to_recordset($1) AS draft (
+    dataset_id uuid, namespace text, name text, description text, owners text[], domain text,
+    tags text[], schema_fqid text, search_text text)
+), named AS (
+  INSERT INTO dataset_name (tenant_id, namespace, name, dataset_id, is_alias)
+  SELECT current_tenant(), namespace, name, dataset_id, false FROM draft ORDER BY namespace, name
+  ON CONFLICT DO NOTHING
+  RETURNING dataset_id
+), inserted AS (
+  INSERT INTO dataset_registry (tenant_id, dataset_id, namespace, name, description, owners, domain,
+                                tags, schema_fqid, search_text, created_at, updated_at)
+  SELECT current_tenant(), dataset_id, namespace, name, description, owners, domain, tags,
+         schema_fqid, search_text, $2, $2
+    FROM draft JOIN named USING (dataset_id)
+), state AS (
+  INSERT INTO dataset_refresh_state (tenant_id, dataset_id, updated_at)
+  SELECT current_tenant(), dataset_id, $2 FROM named
+)
+SELECT dataset_id FROM named";
+
+#[derive(FromQueryResult)]
+struct Inserted {
+    dataset_id: Uuid,
+}
+
+/// Inserts those drafts whose name is free; answers the ids of these.
+///
+/// # Errors
+/// Whatever the database answers.
+pub async fn insert(tx: &TenantTx, drafts: &[Draft], now: DateTime<Utc>) -> Result<Vec<Uuid>> {
+    let rows: Vec<Inserted> = tx.query_sql(INSERT, [records(drafts)?, now.into()]).await?;
+    Ok(rows.into_iter().map(|row| row.dataset_id).collect())
+}
+
+const LOCK: &str = "SELECT * FROM dataset_registry WHERE dataset_id = $1 FOR UPDATE";
+
+/// The dataset, locked until the transaction ends.
+///
+/// # Errors
+/// Whatever the database answers.
+pub async fn lock(tx: &TenantTx, id: Uuid) -> Result<Option<Record>> {
+    Ok(tx.query_sql(LOCK, [id.into()]).await?.pop())
+}
+
+const UPDATE: &str = "
+UPDATE dataset_registry SET
+  description = draft.description, owners = draft.owners, domain = draft.domain,
+  tags = draft.tags, schema_fqid = draft.schema_fqid, search_text = draft.search_text,
+  lifecycle = $3, row_version = row_version + 1, updated_at = $2
+FROM jsonb_to_recordset($1) AS draft (
+  dataset_id uuid, description text, owners text[], domain text, tags text[], schema_fqid text,
+  search_text text)
+WHERE dataset_registry.dataset_id = draft.dataset_id";
+
+/// Stores the dataset as `draft` has it. Its name does not change.
+///
+/// # Errors
+/// Whatever the database answers.
+pub async fn update(
+    tx: &TenantTx,
+    draft: &Draft,
+    lifecycle: Lifecycle,
+    now: DateTime<Utc>,
+) -> Result<()> {
+    let values = [records(std::slice::from_ref(draft))?, now.into(), lifecycle.as_str().into()];
+    tx.execute_sql(UPDATE, values).await?;
+    Ok(())
+}
+
+const DELIST: &str = "
+UPDATE dataset_refresh_state SET listed = false, updated_at = $2 WHERE dataset_id = $1";
+
+/// Takes the dataset off every board and out of every count.
+///
+/// # Errors
+/// Whatever the database answers.
+pub async fn delist(tx: &TenantTx, id: Uuid, now: DateTime<Utc>) -> Result<()> {
+    tx.execute_sql(DELIST, [id.into(), now.into()]).await?;
+    Ok(())
+}
+
+const REMOVE_ALIASES: &str = "
+DELETE FROM dataset_name
+ WHERE dataset_id = $1 AND is_alias
+   AND (namespace, name) NOT IN (
+     SELECT namespace, name FROM jsonb_to_recordset($2) AS kept (namespace text, name text))";
+
+const ADD_ALIASES: &str = "
+INSERT INTO dataset_name (tenant_id, namespace, name, dataset_id, is_alias)
+SELECT current_tenant(), namespace, name, $1, true
+  FROM jsonb_to_recordset($2) AS alias (namespace text, name text) ORDER BY namespace, name
+ON CONFLICT DO NOTHING";
+
+/// Makes `aliases` the aliases of the dataset; answers whether all of them were free.
+///
+/// # Errors
+/// Whatever the database answers.
+pub async fn replace_aliases(tx: &TenantTx, id: Uuid, names: &[DatasetName]) -> Result<bool> {
+    tx.execute_sql(REMOVE_ALIASES, [id.into(), records(names)?]).await?;
+    tx.execute_sql(ADD_ALIASES, [id.into(), records(names)?]).await?;
+    Ok(aliases(tx, &[id]).await?.len() == names.len())
+}
