@@ -16,4 +16,8 @@
 
 pub mod auth;
 pub mod clock;
+pub mod dataset;
 pub mod error;
+pub mod freshness;
+pub mod refresh;
+pub mod wire;
