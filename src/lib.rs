@@ -14,10 +14,14 @@
 //! or its model. `model` files are pure: no database, no GraphQL. A test
 //! (`tests/it/architecture.rs`) reads the sources and fails on any other arrow.
 
+pub mod audit;
 pub mod auth;
+pub mod batch;
+pub mod call;
 pub mod clock;
+pub mod dataset;
 pub mod db;
 pub mod error;
-pub mod audit;
-pub mod call;
-pub mod batch;
+pub mod freshness;
+pub mod refresh;
+pub mod wire;

@@ -1,0 +1,125 @@
+//! What the runs of a dataset amount to: its refresh state.
+//!
+//! A function of the **set** of its runs, so that a late or repeated report cannot confuse it:
+//!
+//! - the last run is the one with the greatest `(effective_at, run_id)`. While it is running, the
+//!   dataset is REFRESHING;
+//! - otherwise the last decisive run (completed or failed) tells: the one with the greatest
+//!   `(ended_at, run_id)`. READY if it completed, FAILED if it failed, NEVER if there is none. An
+//!   aborted run decides nothing;
+//! - the last success is the completed run with the greatest `(ended_at, run_id)`. It alone says
+//!   when the dataset was last refreshed, how much was written and how far its source had come;
+//! - consecutive failures are the failed runs that ended after it (all of them if there is none).
+//!
+//! A run that is [`RunState::New`] has no part in any of this: nothing is known of its state.
+
+use chrono::{DateTime, Utc};
+use uuid::Uuid;
+
+use super::RunState;
+
+crate::wire::wire_enum! {
+    /// What became of the refreshes of a dataset so far.
+    pub enum RefreshStatus {
+        /// None of them came to an end that decides anything.
+        Never = "NEVER",
+        /// One is going on.
+        Refreshing = "REFRESHING",
+        /// The last one succeeded.
+        Ready = "READY",
+        /// The last one failed.
+        Failed = "FAILED",
+    }
+}
+
+/// One run, as far as a dataset that it writes is concerned.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RunRow {
+    /// The run.
+    pub run_id: Uuid,
+    /// When it took place; see [`RunFold::effective_at`](super::RunFold::effective_at).
+    pub effective_at: DateTime<Utc>,
+    /// When it ended; present if and only if its state is an end.
+    pub ended_at: Option<DateTime<Utc>>,
+    /// Its state.
+    pub state: RunState,
+    /// Rows written to the dataset.
+    pub row_count: Option<i64>,
+    /// Bytes written to the dataset.
+    pub byte_count: Option<i64>,
+    /// How far the source had come.
+    pub source_watermark: Option<DateTime<Utc>>,
+}
+
+/// The few runs of a dataset that decide its refresh state: each is one step into an index, however
+/// long the log.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct DatasetRuns {
+    /// The greatest `(effective_at, run_id)` of all runs that are not NEW.
+    pub last_run: Option<RunRow>,
+    /// The greatest `(ended_at, run_id)` of the completed ones.
+    pub last_success: Option<RunRow>,
+    /// The greatest `(ended_at, run_id)` of the completed and failed ones.
+    pub last_decisive: Option<RunRow>,
+    /// The number of failed ones with a greater `(ended_at, run_id)` than the last success.
+    pub failures_since_success: i32,
+}
+
+/// The refresh state of a dataset.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RefreshState {
+    /// What became of its refreshes.
+    pub status: RefreshStatus,
+    /// When the last success ended. Only a completed run moves it.
+    pub last_success_at: Option<DateTime<Utc>>,
+    /// The last success.
+    pub last_success_run_id: Option<Uuid>,
+    /// The last run.
+    pub last_run_id: Option<Uuid>,
+    /// When the last run took place.
+    pub last_run_at: Option<DateTime<Utc>>,
+    /// The state of the last run.
+    pub last_run_state: Option<RunState>,
+    /// Since when the dataset is being refreshed, while it is.
+    pub running_since: Option<DateTime<Utc>>,
+    /// Rows written by the last success.
+    pub row_count: Option<i64>,
+    /// Bytes written by the last success.
+    pub byte_count: Option<i64>,
+    /// How far the source had come at the last success.
+    pub source_watermark: Option<DateTime<Utc>>,
+    /// Failed runs since the last success.
+    pub consecutive_failures: i32,
+}
+
+impl RefreshState {
+    /// The refresh state that the runs of a dataset amount to.
+    #[must_use]
+    pub fn of(runs: &DatasetRuns) -> Self {
+        let last_run = runs.last_run.as_ref();
+        let last_success = runs.last_success.as_ref();
+        let running = last_run.filter(|run| run.state == RunState::Running);
+        let status = match (running, &runs.last_decisive) {
+            (Some(_), _) => RefreshStatus::Refreshing,
+            (None, Some(run)) if run.state == RunState::Completed => RefreshStatus::Ready,
+            (None, Some(_)) => RefreshStatus::Failed,
+            (None, None) => RefreshStatus::Never,
+        };
+        Self {
+            status,
+            last_success_at: last_success.and_then(|run| run.ended_at),
+            last_success_run_id: last_success.map(|run| run.run_id),
+            last_run_id: last_run.map(|run| run.run_id),
+            last_run_at: last_run.map(|run| run.effective_at),
+            last_run_state: last_run.map(|run| run.state),
+            running_since: running.map(|run| run.effective_at),
+            row_count: last_success.and_then(|run| run.row_count),
+            byte_count: last_success.and_then(|run| run.byte_count),
+            source_watermark: last_success.and_then(|run| run.source_watermark),
+            consecutive_failures: runs.failures_since_success,
+        }
+    }
+}
+
+#[cfg(test)]
+pub(crate) mod tests;

@@ -1,0 +1,177 @@
+use proptest::{collection::vec, prelude::*};
+
+use super::*;
+
+fn at(seconds: i64) -> DateTime<Utc> {
+    DateTime::from_timestamp(1_700_000_000 + seconds, 0).unwrap()
+}
+
+fn row(run_id: u128, effective: i64, ended: i64, state: RunState) -> RunRow {
+    let ends = !matches!(state, RunState::New | RunState::Running);
+    RunRow {
+        run_id: Uuid::from_u128(run_id),
+        effective_at: at(effective),
+        ended_at: ends.then(|| at(ended)),
+        state,
+        row_count: Some(effective * 100 + ended),
+        byte_count: None,
+        source_watermark: Some(at(effective - 1)),
+    }
+}
+
+impl DatasetRuns {
+    /// As the repository finds them: by maxima, in one pass.
+    fn of_all<'r>(rows: impl IntoIterator<Item = &'r RunRow>) -> Self {
+        let mut runs = Self::default();
+        let mut failures = Vec::new();
+        let ended = |row: &RunRow| (row.ended_at, row.run_id);
+        for row in rows {
+            let keep =
+                |best: &mut Option<RunRow>,
+                 key: &dyn Fn(&RunRow) -> (Option<DateTime<Utc>>, Uuid)| {
+                    if best.as_ref().is_none_or(|best| key(best) < key(row)) {
+                        *best = Some(row.clone());
+                    }
+                };
+            if row.state != RunState::New {
+                keep(&mut runs.last_run, &|row| (Some(row.effective_at), row.run_id));
+            }
+            if row.state == RunState::Completed {
+                keep(&mut runs.last_success, &ended);
+            }
+            if matches!(row.state, RunState::Completed | RunState::Failed) {
+                keep(&mut runs.last_decisive, &ended);
+            }
+            if row.state == RunState::Failed {
+                failures.push(ended(row));
+            }
+        }
+        let success = runs.last_success.as_ref().map(ended);
+        let since = failures.iter().filter(|&&failure| Some(failure) > success).count();
+        runs.failures_since_success = i32::try_from(since).unwrap();
+        runs
+    }
+}
+
+impl RefreshState {
+    /// The definition again, by sorting.
+    pub(crate) fn of_all(rows: &[RunRow]) -> Self {
+        let mut by_start: Vec<_> = rows.iter().filter(|row| row.state != RunState::New).collect();
+        by_start.sort_by_key(|row| (row.effective_at, row.run_id));
+        let mut by_end: Vec<_> = rows
+            .iter()
+            .filter(|row| matches!(row.state, RunState::Completed | RunState::Failed))
+            .collect();
+        by_end.sort_by_key(|row| (row.ended_at, row.run_id));
+        let last = by_start.last();
+        let running = last.filter(|row| row.state == RunState::Running);
+        let success = by_end.iter().rfind(|row| row.state == RunState::Completed);
+        let failures = by_end.iter().rev().take_while(|row| row.state == RunState::Failed).count();
+        let status = if running.is_some() {
+            RefreshStatus::Refreshing
+        } else if by_end.is_empty() {
+            RefreshStatus::Never
+        } else if failures > 0 {
+            RefreshStatus::Failed
+        } else {
+            RefreshStatus::Ready
+        };
+        Self {
+            status,
+            last_success_at: success.and_then(|row| row.ended_at),
+            last_success_run_id: success.map(|row| row.run_id),
+            last_run_id: last.map(|row| row.run_id),
+            last_run_at: last.map(|row| row.effective_at),
+            last_run_state: last.map(|row| row.state),
+            running_since: running.map(|row| row.effective_at),
+            row_count: success.and_then(|row| row.row_count),
+            byte_count: success.and_then(|row| row.byte_count),
+            source_watermark: success.and_then(|row| row.source_watermark),
+            consecutive_failures: i32::try_from(failures).unwrap(),
+        }
+    }
+}
+
+fn rows() -> impl Strategy<Value = Vec<RunRow>> {
+    // Few instants, so that ties are frequent; run ids are distinct, in no order of time.
+    vec((0..RunState::ALL.len(), 0..4_i64, 0..4_i64), 0..9).prop_map(|runs| {
+        let numbered = runs.into_iter().zip(0..);
+        numbered
+            .map(|((state, effective, length), number)| {
+                let run_id = (number * 5 + 3) % 11;
+                row(run_id, effective, effective + length, RunState::ALL[state])
+            })
+            .collect()
+    })
+}
+
+proptest! {
+    #[test]
+    fn it_is_what_the_definition_says_in_any_order(
+        (rows, shuffled) in rows().prop_flat_map(|rows| (Just(rows.clone()), Just(rows).prop_shuffle())),
+    ) {
+        let expected = RefreshState::of_all(&rows);
+        prop_assert_eq!(&RefreshState::of(&DatasetRuns::of_all(&rows)), &expected);
+        prop_assert_eq!(&RefreshState::of(&DatasetRuns::of_all(&shuffled)), &expected);
+        prop_assert_eq!(&RefreshState::of_all(&shuffled), &expected);
+    }
+
+    #[test]
+    fn only_a_completed_run_moves_the_last_success(rows in rows(), effective in 0..9_i64) {
+        let before = RefreshState::of_all(&rows);
+        for state in [RunState::New, RunState::Running, RunState::Aborted, RunState::Failed] {
+            let mut more = rows.clone();
+            more.push(row(99, effective, effective, state));
+            let after = RefreshState::of_all(&more);
+            let facts = |state: &RefreshState| {
+                (state.last_success_at, state.last_success_run_id, state.row_count, state.source_watermark)
+            };
+            prop_assert_eq!(facts(&after), facts(&before));
+            if state == RunState::New {
+                prop_assert_eq!(&after, &before);
+            }
+        }
+    }
+}
+
+fn state(rows: &[RunRow]) -> RefreshState {
+    RefreshState::of(&DatasetRuns::of_all(rows))
+}
+
+#[test]
+fn the_life_of_a_dataset() {
+    let first = row(1, 0, 10, RunState::Completed);
+    let failed = [row(2, 20, 30, RunState::Failed), row(3, 40, 50, RunState::Failed)];
+    let aborted = row(4, 60, 70, RunState::Aborted);
+    let running = row(5, 80, 0, RunState::Running);
+    let mut rows = Vec::new();
+    assert_eq!(state(&rows).status, RefreshStatus::Never);
+
+    rows.push(first);
+    assert_eq!(state(&rows).status, RefreshStatus::Ready);
+    rows.extend(failed);
+    let now = state(&rows);
+    assert_eq!((now.status, now.consecutive_failures), (RefreshStatus::Failed, 2));
+    assert_eq!((now.last_success_at, now.row_count), (Some(at(10)), Some(10)));
+
+    rows.push(aborted);
+    let now = state(&rows);
+    assert_eq!((now.status, now.last_run_state), (RefreshStatus::Failed, Some(RunState::Aborted)));
+    rows.push(running);
+    let now = state(&rows);
+    assert_eq!((now.status, now.running_since), (RefreshStatus::Refreshing, Some(at(80))));
+    assert_eq!(now.consecutive_failures, 2);
+
+    // The end of a run that started long before is no end of the one that runs.
+    rows.push(row(6, 5, 90, RunState::Completed));
+    let now = state(&rows);
+    assert_eq!((now.status, now.last_success_at), (RefreshStatus::Refreshing, Some(at(90))));
+    assert_eq!(now.consecutive_failures, 0);
+}
+
+#[test]
+fn a_run_that_was_only_aborted_decides_nothing() {
+    let now = state(&[row(1, 0, 10, RunState::Aborted)]);
+    assert_eq!((now.status, now.last_success_at), (RefreshStatus::Never, None));
+    assert_eq!(now.last_run_state, Some(RunState::Aborted));
+}
