@@ -137,7 +137,8 @@ pub async fn by_name(
             statuses.join(" OR ")
         );
     }
-    sql.text += &sql.registry_filter(filter);
+    let registry = sql.registry_filter(filter);
+    sql.text += &registry;
     if let Some(after) = after {
         let (name, id) = (sql.bind(after.name.as_str()), sql.bind(after.dataset_id));
         sql.text += &format!(" AND (r.name, r.dataset_id) > (${name}, ${id})");

@@ -17,7 +17,7 @@
 //! [`Timing`]: facts, from which the status at any instant follows by comparing. With it stored
 //! beside an index, a status, and a count by status, is an index range over `warn_at` and `stale_at`.
 
-use chrono::{DateTime, SubsecRound, TimeDelta, Utc};
+use chrono::{DateTime, NaiveDate, NaiveTime, SubsecRound, TimeDelta, Utc};
 
 pub mod policy;
 
@@ -61,6 +61,10 @@ pub struct Deadlines {
     pub stale_at: Option<DateTime<Utc>>,
 }
 
+/// What is stored for a limit that is never reached: 9999-12-31, in every client's calendar.
+pub const END_OF_CALENDAR: DateTime<Utc> =
+    NaiveDate::from_ymd_opt(9999, 12, 31).expect("a date").and_time(NaiveTime::MIN).and_utc();
+
 /// What decides a dataset's status at every instant, until its policy or last success changes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Timing {
@@ -87,6 +91,15 @@ impl Timing {
         let (warn_after, fail_after) = (policy.max_age.warn_after(), policy.max_age.fail_after());
         let deadlines = Deadlines { warn_at: after(warn_after), stale_at: after(fail_after) };
         Self { basis: Basis::Timed, deadlines }
+    }
+
+    /// The deadlines as they are stored, `(warn_at, stale_at)`, in this order always: a limit that
+    /// is never reached is the end of the calendar, and where there is only a limit to fail at, it
+    /// is also the one to warn at. So the status at any instant is a comparison with these two.
+    #[must_use]
+    pub fn stored_deadlines(&self) -> (DateTime<Utc>, DateTime<Utc>) {
+        let Deadlines { warn_at, stale_at } = self.deadlines;
+        (warn_at.or(stale_at).unwrap_or(END_OF_CALENDAR), stale_at.unwrap_or(END_OF_CALENDAR))
     }
 
     /// The status at an instant.

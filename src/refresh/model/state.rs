@@ -65,6 +65,16 @@ pub struct DatasetRuns {
     pub failures_since_success: i32,
 }
 
+impl DatasetRuns {
+    /// Takes `run` as the last decisive one if it ended later than the one known.
+    pub fn decide(&mut self, run: RunRow) {
+        let end = |run: &RunRow| (run.ended_at, run.run_id);
+        if self.last_decisive.as_ref().is_none_or(|known| end(known) < end(&run)) {
+            self.last_decisive = Some(run);
+        }
+    }
+}
+
 /// The refresh state of a dataset.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RefreshState {

@@ -1,0 +1,221 @@
+//! The refresh states, recomputed from the log by the writer that changed it.
+
+use std::collections::HashMap;
+
+use chrono::{DateTime, Utc};
+use sea_orm::FromQueryResult;
+use serde::Serialize;
+use uuid::Uuid;
+
+use super::model::{DatasetRuns, RefreshState, RunRow, RunState};
+use crate::{
+    db::{TenantTx, records},
+    error::{Error, Result},
+    freshness::model::{MaxAge, Mode, Policy, Timing},
+};
+
+#[derive(FromQueryResult)]
+struct Locked {
+    dataset_id: Uuid,
+    version: Option<i32>,
+    mode: Option<String>,
+    warn_after_seconds: Option<i64>,
+    fail_after_seconds: Option<i64>,
+}
+
+impl Locked {
+    fn policy(&self) -> Result<Option<Policy>> {
+        let (Some(version), Some(mode)) = (self.version, &self.mode) else { return Ok(None) };
+        Ok(Some(Policy {
+            version,
+            mode: mode.parse::<Mode>().map_err(Error::internal)?,
+            max_age: MaxAge::parse(self.warn_after_seconds, self.fail_after_seconds)?,
+        }))
+    }
+}
+
+const LOCK: &str = "
+SELECT s.dataset_id, p.version, p.mode, p.warn_after_seconds, p.fail_after_seconds
+  FROM dataset_refresh_state s
+  LEFT JOIN freshness_policy p ON p.dataset_id = s.dataset_id AND p.version = s.policy_version
+ WHERE s.dataset_id = ANY ($1)
+ ORDER BY s.dataset_id FOR UPDATE OF s";
+
+#[derive(FromQueryResult)]
+struct Deciding {
+    dataset_id: Uuid,
+    part: String,
+    run_id: Uuid,
+    effective_at: DateTime<Utc>,
+    ended_at: Option<DateTime<Utc>>,
+    state: String,
+    row_count: Option<i64>,
+    byte_count: Option<i64>,
+    source_watermark: Option<DateTime<Utc>>,
+}
+
+// Each part is one step into an index of each partition, however long the log is.
+const DECIDING: &str = "
+SELECT wanted.dataset_id, run.* FROM unnest($1::uuid[]) AS wanted (dataset_id), LATERAL (
+  (SELECT 'LAST' AS part, run_id, effective_at, ended_at, state, row_count, byte_count,
+          source_watermark
+     FROM dataset_run_log WHERE dataset_id = wanted.dataset_id AND state <> 'NEW'
+    ORDER BY effective_at DESC, run_id DESC LIMIT 1)
+  UNION ALL
+  (SELECT 'SUCCESS', run_id, effective_at, ended_at, state, row_count, byte_count, source_watermark
+     FROM dataset_run_log WHERE dataset_id = wanted.dataset_id AND state = 'COMPLETED'
+    ORDER BY ended_at DESC, run_id DESC LIMIT 1)
+  UNION ALL
+  (SELECT 'FAILURE', run_id, effective_at, ended_at, state, row_count, byte_count, source_watermark
+     FROM dataset_run_log WHERE dataset_id = wanted.dataset_id AND state = 'FAILED'
+    ORDER BY ended_at DESC, run_id DESC LIMIT 1)
+) AS run";
+
+#[derive(Serialize)]
+struct Since {
+    dataset_id: Uuid,
+    ended_at: Option<DateTime<Utc>>,
+    run_id: Option<Uuid>,
+}
+
+#[derive(FromQueryResult)]
+struct Failures {
+    dataset_id: Uuid,
+    failures: i64,
+}
+
+const FAILURES: &str = "
+SELECT since.dataset_id, count(*) AS failures
+  FROM jsonb_to_recordset($1) AS since (dataset_id uuid, ended_at timestamptz, run_id uuid)
+  JOIN dataset_run_log log ON log.dataset_id = since.dataset_id AND log.state = 'FAILED'
+   AND (log.ended_at, log.run_id) > (coalesce(since.ended_at, '-infinity'),
+         coalesce(since.run_id, '00000000-0000-0000-0000-000000000000'))
+ GROUP BY since.dataset_id";
+
+/// Brings the refresh states of these datasets up to what the log now says.
+pub(super) async fn refresh(tx: &TenantTx, datasets: &[Uuid], now: DateTime<Utc>) -> Result<()> {
+    // First the locks, then, in a statement of its own and so with a snapshot of its own, the log:
+    // what another writer committed while this one waited is seen.
+    let locked: Vec<Locked> = tx.query_sql(LOCK, [datasets.to_vec().into()]).await?;
+    let mut runs = deciding(tx, datasets).await?;
+    count_failures(tx, &mut runs).await?;
+    let rows = locked
+        .iter()
+        .map(|row| {
+            let state = RefreshState::of(&runs.remove(&row.dataset_id).unwrap_or_default());
+            StateRecord::of(row.dataset_id, &state, row.policy()?.as_ref())
+        })
+        .collect::<Result<Vec<_>>>()?;
+    tx.execute_sql(UPDATE, [records(&rows)?, now.into()]).await?;
+    Ok(())
+}
+
+async fn deciding(tx: &TenantTx, datasets: &[Uuid]) -> Result<HashMap<Uuid, DatasetRuns>> {
+    let rows: Vec<Deciding> = tx.query_sql(DECIDING, [datasets.to_vec().into()]).await?;
+    let mut runs: HashMap<Uuid, DatasetRuns> = HashMap::new();
+    for row in rows {
+        let runs = runs.entry(row.dataset_id).or_default();
+        let run = RunRow {
+            run_id: row.run_id,
+            effective_at: row.effective_at,
+            ended_at: row.ended_at,
+            state: row.state.parse::<RunState>().map_err(Error::internal)?,
+            row_count: row.row_count,
+            byte_count: row.byte_count,
+            source_watermark: row.source_watermark,
+        };
+        match row.part.as_str() {
+            "LAST" => runs.last_run = Some(run),
+            "SUCCESS" => {
+                runs.last_success = Some(run.clone());
+                runs.decide(run);
+            }
+            _ => runs.decide(run),
+        }
+    }
+    Ok(runs)
+}
+
+async fn count_failures(tx: &TenantTx, runs: &mut HashMap<Uuid, DatasetRuns>) -> Result<()> {
+    // A dataset whose last decisive run succeeded has no failure since.
+    let since: Vec<_> = runs
+        .iter()
+        .filter(|(_, runs)| {
+            runs.last_decisive.as_ref().is_some_and(|run| run.state == RunState::Failed)
+        })
+        .map(|(dataset_id, runs)| Since {
+            dataset_id: *dataset_id,
+            ended_at: runs.last_success.as_ref().and_then(|run| run.ended_at),
+            run_id: runs.last_success.as_ref().map(|run| run.run_id),
+        })
+        .collect();
+    if since.is_empty() {
+        return Ok(());
+    }
+    let counted: Vec<Failures> = tx.query_sql(FAILURES, [records(&since)?]).await?;
+    for row in counted {
+        if let Some(runs) = runs.get_mut(&row.dataset_id) {
+            runs.failures_since_success = i32::try_from(row.failures).unwrap_or(i32::MAX);
+        }
+    }
+    Ok(())
+}
+
+#[derive(Serialize)]
+struct StateRecord {
+    dataset_id: Uuid,
+    status: &'static str,
+    last_success_at: Option<DateTime<Utc>>,
+    last_success_run_id: Option<Uuid>,
+    last_run_id: Option<Uuid>,
+    last_run_at: Option<DateTime<Utc>>,
+    last_run_state: Option<&'static str>,
+    running_since: Option<DateTime<Utc>>,
+    row_count: Option<i64>,
+    byte_count: Option<i64>,
+    source_watermark: Option<DateTime<Utc>>,
+    consecutive_failures: i32,
+    freshness_basis: &'static str,
+    warn_at: DateTime<Utc>,
+    stale_at: DateTime<Utc>,
+}
+
+impl StateRecord {
+    fn of(dataset_id: Uuid, state: &RefreshState, policy: Option<&Policy>) -> Result<Self> {
+        let timing = Timing::of(policy, state.last_success_at);
+        let (warn_at, stale_at) = timing.stored_deadlines();
+        Ok(Self {
+            dataset_id,
+            status: state.status.as_str(),
+            last_success_at: state.last_success_at,
+            last_success_run_id: state.last_success_run_id,
+            last_run_id: state.last_run_id,
+            last_run_at: state.last_run_at,
+            last_run_state: state.last_run_state.map(RunState::as_str),
+            running_since: state.running_since,
+            row_count: state.row_count,
+            byte_count: state.byte_count,
+            source_watermark: state.source_watermark,
+            consecutive_failures: state.consecutive_failures,
+            freshness_basis: timing.basis.as_str(),
+            warn_at,
+            stale_at,
+        })
+    }
+}
+
+const UPDATE: &str = "
+UPDATE dataset_refresh_state s SET
+  status = new.status, last_success_at = new.last_success_at,
+  last_success_run_id = new.last_success_run_id, last_run_id = new.last_run_id,
+  last_run_at = new.last_run_at, last_run_state = new.last_run_state,
+  running_since = new.running_since, row_count = new.row_count, byte_count = new.byte_count,
+  source_watermark = new.source_watermark, consecutive_failures = new.consecutive_failures,
+  freshness_basis = new.freshness_basis, warn_at = new.warn_at, stale_at = new.stale_at,
+  updated_at = $2
+FROM jsonb_to_recordset($1) AS new (
+  dataset_id uuid, status text, last_success_at timestamptz, last_success_run_id uuid,
+  last_run_id uuid, last_run_at timestamptz, last_run_state text, running_since timestamptz,
+  row_count bigint, byte_count bigint, source_watermark timestamptz, consecutive_failures integer,
+  freshness_basis text, warn_at timestamptz, stale_at timestamptz)
+WHERE s.dataset_id = new.dataset_id";
