@@ -92,8 +92,15 @@ pub(super) fn key_id_of(token: &str) -> Result<Option<String>, TokenError> {
         return Err(TokenError::Type);
     }
     let forbidden = [
-        header.crit, header.b64, header.cty, header.enc, header.zip, header.jku, header.jwk,
-        header.x5u, header.x5c,
+        header.crit,
+        header.b64,
+        header.cty,
+        header.enc,
+        header.zip,
+        header.jku,
+        header.jwk,
+        header.x5u,
+        header.x5c,
     ];
     if forbidden.contains(&Forbidden(true)) {
         return Err(TokenError::Header);

@@ -21,8 +21,8 @@ use tokio::sync::{Mutex, OwnedMutexGuard};
 use tokio_util::sync::CancellationToken;
 
 pub(super) use self::document::VerificationKey;
-pub use self::fetch::JwksSource;
 use self::fetch::Fetcher;
+pub use self::fetch::JwksSource;
 use super::verifier::TokenError;
 use crate::clock::SharedClock;
 
@@ -165,7 +165,10 @@ impl KeySource {
             fetcher: Fetcher::new(&settings.source, settings.timeout)?,
             refresh_interval: settings.refresh_interval,
             on_demand_gap: positive("the on-demand gap", settings.on_demand_gap)?,
-            unknown_key_lifetime: positive("the unknown key lifetime", settings.unknown_key_lifetime)?,
+            unknown_key_lifetime: positive(
+                "the unknown key lifetime",
+                settings.unknown_key_lifetime,
+            )?,
             maximum_staleness,
             snapshot: ArcSwap::default(),
             flight: Arc::default(),

@@ -180,11 +180,7 @@ pub struct ScopeRule {
 
 /// The restricted scopes. A scope without a row here may be on any token; alone it gives nothing.
 pub const SCOPE_RULES: [ScopeRule; 3] = [
-    ScopeRule {
-        scope: Scope::WriteRefresh,
-        role: Role::RuntimeWriter,
-        kinds: Kinds::MachineOnly,
-    },
+    ScopeRule { scope: Scope::WriteRefresh, role: Role::RuntimeWriter, kinds: Kinds::MachineOnly },
     ScopeRule { scope: Scope::ReadAudit, role: Role::Auditor, kinds: Kinds::Any },
     ScopeRule { scope: Scope::ManageRefresh, role: Role::TenantAdmin, kinds: Kinds::Any },
 ];

@@ -188,6 +188,11 @@ impl DevelopmentKey {
         self.sign_parts(header.to_string().as_bytes(), claims.to_string().as_bytes())
     }
 
+    #[cfg(test)]
+    pub(super) fn encoding_key(&self) -> &EncodingKey {
+        &self.encoding
+    }
+
     /// Signs any header and any payload (RFC 7515 §5.1).
     pub(super) fn sign_parts(&self, header: &[u8], payload: &[u8]) -> Result<String, SigningError> {
         let (header, payload) = (URL_SAFE_NO_PAD.encode(header), URL_SAFE_NO_PAD.encode(payload));

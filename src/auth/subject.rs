@@ -105,8 +105,17 @@ mod tests {
     #[test]
     fn what_no_opaque_subject_holds_is_refused() {
         let long = "a".repeat(257);
-        let bad =
-            ["", " ", "Anna Schmidt", "a\0b", "a\nb@c", "jürgen", "a\u{202E}b", "pseudonym:00", &long];
+        let bad = [
+            "",
+            " ",
+            "Anna Schmidt",
+            "a\0b",
+            "a\nb@c",
+            "jürgen",
+            "a\u{202E}b",
+            "pseudonym:00",
+            &long,
+        ];
         for subject in bad {
             assert!(key(1).actor(&tenant("t1"), subject).is_err(), "{subject:?}");
         }
@@ -117,14 +126,14 @@ mod tests {
     fn e_mail_addresses_become_keyed_hashes() {
         let mail = "anna@example.org";
         let actor = key(1).actor(&tenant("t1"), mail).unwrap();
-        let digits = actor.strip_prefix("pseudonym:").unwrap();
-        assert_eq!(digits.len(), 32);
-        assert!(digits.bytes().all(|byte| byte.is_ascii_hexdigit()));
+        // Made by another program, and never to change: actors are kept for years.
+        assert_eq!(&*actor, "pseudonym:39b023320115dbdd321fd88e492a5563");
         assert_eq!(actor, key(1).actor(&tenant("t1"), mail).unwrap());
         assert_ne!(actor, key(2).actor(&tenant("t1"), mail).unwrap(), "the key counts");
         assert_ne!(actor, key(1).actor(&tenant("t2"), mail).unwrap(), "the tenant counts");
         assert_ne!(actor, key(1).actor(&tenant("t1"), "bob@example.org").unwrap());
-        for other in ["jürgen@example.org", "anna＠example.org", "anna%40example.org", "A B <a@b>"] {
+        for other in ["jürgen@example.org", "anna＠example.org", "anna%40example.org", "A B <a@b>"]
+        {
             let actor = key(1).actor(&tenant("t1"), other).unwrap();
             assert!(actor.starts_with("pseudonym:"), "{other}");
         }

@@ -67,7 +67,10 @@ fn every_operation_has_one_row_one_name_and_someone_who_may() {
         assert_eq!(rows.len(), 1, "{operation}");
         assert!(!rows[0].grants.is_empty(), "{operation}");
         let name = operation.as_str();
-        assert!(name.contains('.') && name.bytes().all(|b| b.is_ascii_lowercase() || b"._".contains(&b)));
+        assert!(
+            name.contains('.')
+                && name.bytes().all(|b| b.is_ascii_lowercase() || b"._".contains(&b))
+        );
     }
     let names: HashSet<_> = Operation::ALL.map(Operation::as_str).into();
     assert_eq!(names.len(), Operation::ALL.len());
@@ -79,8 +82,7 @@ fn tokens_hold_only_the_scopes_their_role_and_kind_can_have() {
     for role in Role::ALL {
         for kind in KINDS {
             for scopes in every_scope_set() {
-                let write_is_right =
-                    role == Role::RuntimeWriter && kind == TokenKind::Machine;
+                let write_is_right = role == Role::RuntimeWriter && kind == TokenKind::Machine;
                 let expected = (!scopes.contains(Scope::WriteRefresh) || write_is_right)
                     && (!scopes.contains(Scope::ReadAudit) || role == Role::Auditor)
                     && (!scopes.contains(Scope::ManageRefresh) || role == Role::TenantAdmin);
