@@ -13,7 +13,7 @@ use serde::{
     de::{IgnoredAny, SeqAccess, Visitor},
 };
 
-use super::{principal::TokenKind, verifier::TokenError};
+use super::{principal::TokenKind, token_error::TokenError};
 
 /// Longest life of a person's token: `exp - iat` (D11).
 pub(super) const MAXIMUM_USER_LIFETIME: Duration = Duration::from_secs(900);

@@ -21,10 +21,12 @@ pub mod revocation;
 mod roles;
 pub mod signing;
 pub mod subject;
+mod token_error;
 pub mod verifier;
 
-pub use jwks::KeySource;
+pub use jwks::{JwksSource, KeySettings, KeySource};
 pub use principal::{Principal, TenantId, TokenKind};
 pub use revocation::RevocationList;
 pub use subject::PseudonymKey;
-pub use verifier::{TokenError, TokenVerifier};
+pub use token_error::TokenError;
+pub use verifier::{TokenVerifier, VerifierSettings};

@@ -18,6 +18,7 @@ use crate::{
         signing::{DevelopmentKey, TokenRequest},
     },
     clock::{Clock, ManualClock},
+    error::Error,
 };
 
 const ISSUER: &str = "https://identity.example";
