@@ -1,17 +1,238 @@
-//! The one table of rights: role × scope × operation, as data.
+//! The one table of rights: operation × role × scope × kind of token, as data.
 //!
-//! Deny by default: an operation without a row here, or a caller without a grant in its row, gets
-//! [`Error::Forbidden`](crate::error::Error::Forbidden).
+//! Deny by default: an operation without a row in [`RULES`], or a caller without a grant in its
+//! row, gets [`Error::Forbidden`]. Row-level security asks again, on its own, in the database.
+//!
+//! To add an operation: a variant of [`Operation`] with its name and its place in
+//! [`Operation::ALL`], one row in [`RULES`], and its expectation in the tests beside this file.
+//! Nothing else decides what anybody may do.
 
-/// The roles of the platform. One per token.
+use super::principal::{Principal, TokenKind};
+pub use super::roles::{Role, Scope, ScopeSet, UnknownRole};
+use crate::error::Error;
+
+/// Something a caller can ask for. Its name is also the action in the audit trail.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Role {
-    /// Reads freshness.
-    Reader,
-    /// Audits.
-    Auditor,
+pub enum Operation {
+    /// Datasets: by id, by URN, lists.
+    DatasetRead,
+    /// A new dataset.
+    DatasetRegister,
+    /// Another description, owner, tag of a dataset.
+    DatasetUpdate,
+    /// The end of a dataset.
+    DatasetRetire,
+    /// Freshness summaries and policies.
+    FreshnessRead,
+    /// A new freshness policy for a dataset.
+    FreshnessPolicySet,
+    /// Runs: by id, lists.
+    RunRead,
+    /// Run events, as this service's own mutation.
+    RunEventsRecord,
+    /// Run events, as OpenLineage.
+    LineageIngest,
+    /// What the caller's own token says.
+    MeRead,
+    /// The schema of this API.
+    SchemaIntrospect,
 }
 
-/// A set of scopes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct ScopeSet(u16);
+impl Operation {
+    /// Every operation, once.
+    pub const ALL: [Self; 11] = [
+        Self::DatasetRead,
+        Self::DatasetRegister,
+        Self::DatasetUpdate,
+        Self::DatasetRetire,
+        Self::FreshnessRead,
+        Self::FreshnessPolicySet,
+        Self::RunRead,
+        Self::RunEventsRecord,
+        Self::LineageIngest,
+        Self::MeRead,
+        Self::SchemaIntrospect,
+    ];
+
+    /// The stable name, as the audit trail and the metrics write it.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::DatasetRead => "dataset.read",
+            Self::DatasetRegister => "dataset.register",
+            Self::DatasetUpdate => "dataset.update",
+            Self::DatasetRetire => "dataset.retire",
+            Self::FreshnessRead => "freshness.read",
+            Self::FreshnessPolicySet => "freshness_policy.set",
+            Self::RunRead => "run.read",
+            Self::RunEventsRecord => "run_events.record",
+            Self::LineageIngest => "lineage.ingest",
+            Self::MeRead => "me.read",
+            Self::SchemaIntrospect => "schema.introspect",
+        }
+    }
+}
+
+impl std::fmt::Display for Operation {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.write_str(self.as_str())
+    }
+}
+
+/// Which kinds of token a rule is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kinds {
+    /// A person's or a service's.
+    Any,
+    /// A service's only.
+    MachineOnly,
+}
+
+impl Kinds {
+    const fn include(self, kind: TokenKind) -> bool {
+        matches!((self, kind), (Self::Any, _) | (Self::MachineOnly, TokenKind::Machine))
+    }
+}
+
+/// One way to be allowed: this role, with this scope (if any), on this kind of token.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Grant {
+    /// The role the token must carry.
+    pub role: Role,
+    /// The scope it must carry as well; `None` when the role is enough.
+    pub scope: Option<Scope>,
+    /// The kinds of token it is for.
+    pub kinds: Kinds,
+}
+
+/// One row of the table: any one of the grants is enough.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Rule {
+    /// What is asked for.
+    pub operation: Operation,
+    /// Who may have it.
+    pub grants: &'static [Grant],
+}
+
+const fn any(role: Role, scope: Scope) -> Grant {
+    Grant { role, scope: Some(scope), kinds: Kinds::Any }
+}
+
+const fn machine(role: Role, scope: Scope) -> Grant {
+    Grant { role, scope: Some(scope), kinds: Kinds::MachineOnly }
+}
+
+const fn unscoped(role: Role) -> Grant {
+    Grant { role, scope: None, kinds: Kinds::Any }
+}
+
+const READERS: &[Grant] = &[
+    any(Role::Reader, Scope::ReadRefresh),
+    any(Role::RuntimeWriter, Scope::ReadRefresh),
+    any(Role::TenantAdmin, Scope::ReadRefresh),
+    any(Role::Auditor, Scope::ReadAudit),
+];
+const WRITERS: &[Grant] = &[machine(Role::RuntimeWriter, Scope::WriteRefresh)];
+const MANAGERS: &[Grant] = &[any(Role::TenantAdmin, Scope::ManageRefresh)];
+const REGISTRARS: &[Grant] = &[
+    any(Role::TenantAdmin, Scope::ManageRefresh),
+    machine(Role::RuntimeWriter, Scope::WriteRefresh),
+];
+const EVERYONE: &[Grant] = &[
+    unscoped(Role::Reader),
+    unscoped(Role::RuntimeWriter),
+    unscoped(Role::Auditor),
+    unscoped(Role::SchemaAdmin),
+    unscoped(Role::SchemaReader),
+    unscoped(Role::SchemaValidator),
+    unscoped(Role::PipelineRunner),
+    unscoped(Role::GovernanceApprover),
+    unscoped(Role::TenantAdmin),
+    unscoped(Role::Operator),
+];
+
+/// The table of rights (D5, D9, D12–D17, S3). One row per operation.
+pub const RULES: [Rule; Operation::ALL.len()] = [
+    Rule { operation: Operation::DatasetRead, grants: READERS },
+    Rule { operation: Operation::DatasetRegister, grants: REGISTRARS },
+    Rule { operation: Operation::DatasetUpdate, grants: MANAGERS },
+    Rule { operation: Operation::DatasetRetire, grants: MANAGERS },
+    Rule { operation: Operation::FreshnessRead, grants: READERS },
+    Rule { operation: Operation::FreshnessPolicySet, grants: MANAGERS },
+    Rule { operation: Operation::RunRead, grants: READERS },
+    Rule { operation: Operation::RunEventsRecord, grants: WRITERS },
+    Rule { operation: Operation::LineageIngest, grants: WRITERS },
+    Rule { operation: Operation::MeRead, grants: EVERYONE },
+    Rule { operation: Operation::SchemaIntrospect, grants: EVERYONE },
+];
+
+/// Who may hold a scope at all. A token that holds one against these rules is refused whole: its
+/// issuer made a mistake, or somebody else made the token (D12–D14).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ScopeRule {
+    /// The scope that is restricted.
+    pub scope: Scope,
+    /// The only role whose tokens may carry it.
+    pub role: Role,
+    /// The kinds of token that may carry it.
+    pub kinds: Kinds,
+}
+
+/// The restricted scopes. A scope without a row here may be on any token; alone it gives nothing.
+pub const SCOPE_RULES: [ScopeRule; 3] = [
+    ScopeRule { scope: Scope::WriteRefresh, role: Role::RuntimeWriter, kinds: Kinds::MachineOnly },
+    ScopeRule { scope: Scope::ReadAudit, role: Role::Auditor, kinds: Kinds::Any },
+    ScopeRule { scope: Scope::ManageRefresh, role: Role::TenantAdmin, kinds: Kinds::Any },
+];
+
+/// Whether a token of this role and kind may carry these scopes together.
+#[must_use]
+pub fn may_hold(role: Role, kind: TokenKind, scopes: ScopeSet) -> bool {
+    SCOPE_RULES
+        .iter()
+        .filter(|rule| scopes.contains(rule.scope))
+        .all(|rule| rule.role == role && rule.kinds.include(kind))
+}
+
+/// The scopes that the table gives a use to, for a token of this role and kind.
+#[must_use]
+pub fn useful_scopes(role: Role, kind: TokenKind) -> ScopeSet {
+    RULES
+        .iter()
+        .flat_map(|rule| rule.grants)
+        .filter(|grant| grant.role == role && grant.kinds.include(kind))
+        .filter_map(|grant| grant.scope)
+        .collect()
+}
+
+/// Whether the table allows it.
+#[must_use]
+pub fn allows(role: Role, kind: TokenKind, scopes: ScopeSet, operation: Operation) -> bool {
+    RULES
+        .iter()
+        .filter(|rule| rule.operation == operation)
+        .flat_map(|rule| rule.grants)
+        .filter(|grant| grant.role == role && grant.kinds.include(kind))
+        .any(|grant| grant.scope.is_none_or(|scope| scopes.contains(scope)))
+}
+
+/// Lets the caller pass, or does not. Denials are counted in
+/// `drr_policy_denials_total{operation, role}`.
+///
+/// # Errors
+/// [`Error::Forbidden`] unless the table allows it.
+pub fn authorize(principal: &Principal, operation: Operation) -> Result<(), Error> {
+    if allows(principal.role(), principal.kind(), principal.scopes(), operation) {
+        return Ok(());
+    }
+    metrics::counter!(
+        "drr_policy_denials_total",
+        "operation" => operation.as_str(),
+        "role" => principal.role().as_str(),
+    )
+    .increment(1);
+    Err(Error::Forbidden)
+}
+
+#[cfg(test)]
+mod tests;

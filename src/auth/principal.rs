@@ -61,6 +61,8 @@ pub struct Principal {
     pub(super) scopes: ScopeSet,
     pub(super) kind: TokenKind,
     pub(super) token_hash: [u8; 32],
+    pub(super) token_id: Option<Arc<str>>,
+    pub(super) key_id: Arc<str>,
     pub(super) expires_at: DateTime<Utc>,
 }
 
@@ -101,7 +103,19 @@ impl Principal {
         &self.token_hash
     }
 
-    /// When the token ends.
+    /// The token's own identifier (`jti`), if its issuer gave it one.
+    #[must_use]
+    pub fn token_id(&self) -> Option<&str> {
+        self.token_id.as_deref()
+    }
+
+    /// The identifier of the key that signed the token.
+    #[must_use]
+    pub fn key_id(&self) -> &str {
+        &self.key_id
+    }
+
+    /// When the token ends: its `exp`, without the leeway for clocks that disagree.
     #[must_use]
     pub const fn expires_at(&self) -> DateTime<Utc> {
         self.expires_at
