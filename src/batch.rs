@@ -73,9 +73,7 @@ impl<R: BatchRead> BatchFn<R::Key, Loaded<R::Value>> for Reader<R> {
         let result = read.await.unwrap_or_else(|lost| Err(Error::internal(lost)));
 
         match result {
-            Ok(mut found) => {
-                keys.iter().map(|key| (key.clone(), Ok(found.remove(key)))).collect()
-            }
+            Ok(mut found) => keys.iter().map(|key| (key.clone(), Ok(found.remove(key)))).collect(),
             Err(error) => keys.iter().map(|key| (key.clone(), Err(error.clone()))).collect(),
         }
     }

@@ -23,8 +23,7 @@ pub async fn change<T>(
         Err(denied) => Err(denied),
     };
     if let Err(error) = &result {
-        let entry =
-            Entry { operation, dataset_id, resource: None, outcome: Outcome::of(error) };
+        let entry = Entry { operation, dataset_id, resource: None, outcome: Outcome::of(error) };
         if let Err(lost) = record(call, entry).await {
             tracing::error!(error = ?lost, %operation, "the audit event of a failed call is lost");
             metrics::counter!("drr_audit_events_lost_total").increment(1);

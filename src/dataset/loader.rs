@@ -1,9 +1,12 @@
-//! Datasets and their aliases, batched within a request.
+//! Datasets and their aliases: batched within a request, and for the other features within a
+//! transaction of theirs.
 
 use std::collections::HashMap;
 
+use chrono::{DateTime, Utc};
 use uuid::Uuid;
 
+pub use super::repository::Draft;
 use super::{
     model::DatasetName,
     repository::{self, Record},
@@ -43,12 +46,28 @@ impl BatchRead for IdByName {
     type Value = Uuid;
 
     async fn read(tx: &TenantTx, keys: &[DatasetName]) -> Result<HashMap<DatasetName, Uuid>> {
-        let found = repository::ids_by_names(tx, keys).await?;
-        found
-            .into_iter()
-            .map(|row| Ok((DatasetName::parse(row.namespace, row.name)?, row.dataset_id)))
-            .collect()
+        ids(tx, keys).await
     }
+}
+
+/// The ids of the datasets with these names or aliases.
+///
+/// # Errors
+/// Whatever the database answers.
+pub async fn ids(tx: &TenantTx, names: &[DatasetName]) -> Result<HashMap<DatasetName, Uuid>> {
+    let found = repository::ids_by_names(tx, names).await?;
+    found
+        .into_iter()
+        .map(|row| Ok((DatasetName::parse(row.namespace, row.name)?, row.dataset_id)))
+        .collect()
+}
+
+/// Registers those drafts whose name is free.
+///
+/// # Errors
+/// Whatever the database answers.
+pub async fn register(tx: &TenantTx, drafts: &[Draft], now: DateTime<Utc>) -> Result<()> {
+    repository::insert(tx, drafts, now).await.map(|_| ())
 }
 
 /// Aliases by dataset id.

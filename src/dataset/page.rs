@@ -69,8 +69,16 @@ pub struct Ranked {
 const WORST_FIRST: [(Status, &str, &str); 5] = [
     (Status::Stale, "s.freshness_basis = 'TIMED' AND s.stale_at < $1", "stale_at"),
     (Status::Unknown, "s.freshness_basis = 'UNKNOWN'", "warn_at"),
-    (Status::Warn, "s.freshness_basis = 'TIMED' AND s.warn_at < $1 AND s.stale_at >= $1", "warn_at"),
-    (Status::Fresh, "s.freshness_basis = 'TIMED' AND s.warn_at >= $1 AND s.stale_at >= $1", "warn_at"),
+    (
+        Status::Warn,
+        "s.freshness_basis = 'TIMED' AND s.warn_at < $1 AND s.stale_at >= $1",
+        "warn_at",
+    ),
+    (
+        Status::Fresh,
+        "s.freshness_basis = 'TIMED' AND s.warn_at >= $1 AND s.stale_at >= $1",
+        "warn_at",
+    ),
     (Status::NotApplicable, "s.freshness_basis = 'NOT_APPLICABLE'", "warn_at"),
 ];
 

@@ -36,14 +36,3 @@ pub(super) fn is_unavailable(error: &SqlxError) -> bool {
         _ => false,
     }
 }
-
-/// The constraint that `error` broke, if it is a broken constraint.
-pub(crate) fn broken_constraint(error: &DbErr) -> Option<&str> {
-    match error {
-        DbErr::Exec(RuntimeErr::SqlxError(source))
-        | DbErr::Query(RuntimeErr::SqlxError(source)) => {
-            source.as_database_error().and_then(|database| database.constraint())
-        }
-        _ => None,
-    }
-}

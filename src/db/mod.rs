@@ -16,5 +16,4 @@ pub mod safety;
 mod tenant;
 
 pub use pool::{Db, DbSettings};
-pub(crate) use error::broken_constraint;
 pub use tenant::{TenantDb, TenantTx, records};

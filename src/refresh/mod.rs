@@ -13,5 +13,6 @@ pub mod model;
 pub mod openlineage;
 pub mod record;
 pub mod repository;
+mod resolve;
 mod state_store;
 mod store;

@@ -1,1 +1,250 @@
-//! (next commit)
+//! Recording events: the one way by which anything that happened to a run comes in.
+//!
+//! A batch is one transaction. An event that cannot be recorded (its run id belongs to another job)
+//! is left out and answered for by itself; the others stand. An event that was recorded before adds
+//! nothing. Each event leaves its audit event in the same transaction.
+
+use std::collections::{BTreeMap, HashMap, HashSet};
+
+use uuid::Uuid;
+
+use super::{
+    model::{Event, RunFold},
+    resolve::{self, Ids},
+    state_store,
+    store::{self, EventRecord, LogRecord, Moved},
+};
+use crate::{
+    audit::{self, Entry, Outcome, trail},
+    auth::policy::Operation,
+    call::Call,
+    db::TenantTx,
+    error::{Error, Result},
+};
+
+/// What became of one event.
+#[derive(Debug, Clone)]
+pub enum Recorded {
+    /// It is new, and counts.
+    Added,
+    /// It was known already.
+    Duplicate,
+    /// It contradicts what is known, and was left out.
+    Rejected(Error),
+}
+
+/// Records `events` for the caller; answers what became of each, in their order.
+///
+/// # Errors
+/// [`Error::Forbidden`], or whatever the database answers; none of the events is recorded then.
+pub async fn record(call: &Call, operation: Operation, events: &[Event]) -> Result<Vec<Recorded>> {
+    trail::change(call, operation, None, async {
+        let tx = call.db().write().await?;
+        let ids = resolve::datasets(&tx, call, events).await?;
+        let runs = merge_runs(&tx, call, events).await?;
+        let added = insert_events(&tx, call, events, &runs.refused).await?;
+        update_runs(&tx, call, &runs.changed, &ids).await?;
+        resolve::observe_schemas(&tx, events, &ids).await?;
+        let outcomes: Vec<_> = events
+            .iter()
+            .enumerate()
+            .map(|(index, event)| match runs.refused.get(&index) {
+                Some(error) => Recorded::Rejected(error.clone()),
+                None if added.contains(&event.content_hash()) => Recorded::Added,
+                None => Recorded::Duplicate,
+            })
+            .collect();
+        audit::append(&tx, call, &entries(operation, events, &outcomes, &ids)).await?;
+        tx.commit().await?;
+        count(&outcomes);
+        Ok(outcomes)
+    })
+    .await
+}
+
+/// What a batch does to runs.
+struct Merged {
+    /// The runs that are not as they were, with where they were in the log.
+    changed: Vec<(RunFold, Option<chrono::DateTime<chrono::Utc>>)>,
+    /// The events that were refused, by their index.
+    refused: HashMap<usize, Error>,
+}
+
+/// Folds the events of the batch into their runs and stores these.
+async fn merge_runs(tx: &TenantTx, call: &Call, events: &[Event]) -> Result<Merged> {
+    let mut refused = HashMap::new();
+    // In order of their ids, which is the order in which rows are locked.
+    let mut folds: BTreeMap<Uuid, Vec<(usize, RunFold)>> = BTreeMap::new();
+    for (index, event) in events.iter().enumerate() {
+        if let Event::Run(event) = event {
+            folds.entry(event.run_id).or_default().push((index, RunFold::of(event)));
+        }
+    }
+    let fresh: Vec<_> = folds
+        .values_mut()
+        .filter_map(|events| {
+            let mut events = std::mem::take(events).into_iter();
+            let (_, first) = events.next()?;
+            Some(merge(first, events, &mut refused))
+        })
+        .collect();
+    if fresh.is_empty() {
+        return Ok(Merged { changed: Vec::new(), refused });
+    }
+    let inserted = store::insert_runs(tx, &fresh.iter().collect::<Vec<_>>(), call.now()).await?;
+    let inserted: HashSet<_> = inserted.into_iter().collect();
+    let mut changed: Vec<_> = Vec::new();
+    let known: Vec<_> =
+        fresh.iter().map(RunFold::run_id).filter(|id| !inserted.contains(id)).collect();
+    changed.extend(
+        fresh.into_iter().filter(|run| inserted.contains(&run.run_id())).map(|run| (run, None)),
+    );
+    if !known.is_empty() {
+        changed.extend(merge_known(tx, call, events, &known, &mut refused).await?);
+    }
+    Ok(Merged { changed, refused })
+}
+
+/// Folds `events` into `run`; those of another job are refused.
+fn merge(
+    run: RunFold,
+    events: impl IntoIterator<Item = (usize, RunFold)>,
+    refused: &mut HashMap<usize, Error>,
+) -> RunFold {
+    events.into_iter().fold(run, |run, (index, event)| match run.clone().merge(event) {
+        Ok(merged) => merged,
+        Err(error) => {
+            refused.insert(index, error.into());
+            run
+        }
+    })
+}
+
+/// The same for runs that are known already: what is stored comes first, so that the job that has
+/// the run keeps it.
+async fn merge_known(
+    tx: &TenantTx,
+    call: &Call,
+    events: &[Event],
+    known: &[Uuid],
+    refused: &mut HashMap<usize, Error>,
+) -> Result<Vec<(RunFold, Option<chrono::DateTime<chrono::Utc>>)>> {
+    let mut changed = Vec::new();
+    for stored in store::lock_runs(tx, known).await? {
+        let id = stored.run_id();
+        let news = events.iter().enumerate().filter_map(|(index, event)| match event {
+            Event::Run(event) if event.run_id == id => {
+                refused.remove(&index);
+                Some((index, RunFold::of(event)))
+            }
+            _ => None,
+        });
+        let news: Vec<_> = news.collect();
+        let merged = merge(stored.clone(), news, refused);
+        if merged != stored {
+            changed.push((merged, Some(stored.effective_at())));
+        }
+    }
+    let runs: Vec<_> = changed.iter().map(|(run, _)| run).collect();
+    if !runs.is_empty() {
+        store::update_runs(tx, &runs, call.now()).await?;
+    }
+    Ok(changed)
+}
+
+/// Adds the events that are not refused; answers the hashes of those that are new.
+async fn insert_events(
+    tx: &TenantTx,
+    call: &Call,
+    events: &[Event],
+    refused: &HashMap<usize, Error>,
+) -> Result<HashSet<super::model::ContentHash>> {
+    let rows: Vec<_> = events
+        .iter()
+        .enumerate()
+        .filter(|(index, _)| !refused.contains_key(index))
+        .map(|(_, event)| EventRecord::of(event))
+        .collect();
+    if rows.is_empty() {
+        return Ok(HashSet::new());
+    }
+    Ok(store::insert_events(tx, &rows, call.now()).await?.into_iter().collect())
+}
+
+/// Brings the log and the refresh states up to the changed runs.
+async fn update_runs(
+    tx: &TenantTx,
+    call: &Call,
+    changed: &[(RunFold, Option<chrono::DateTime<chrono::Utc>>)],
+    ids: &Ids,
+) -> Result<()> {
+    let moved: Vec<_> = changed
+        .iter()
+        .filter_map(|(run, before)| {
+            let from = (*before)?;
+            let to = run.effective_at();
+            (from != to).then_some(Moved { run_id: run.run_id(), from, to })
+        })
+        .collect();
+    if !moved.is_empty() {
+        store::move_log(tx, &moved).await?;
+    }
+    let ids = resolve::outputs(tx, changed.iter().map(|(run, _)| run), ids).await?;
+    // Two outputs of a run may be two names of one dataset: the first one stands.
+    let mut rows = BTreeMap::new();
+    for (run, _) in changed {
+        for (name, output) in run.outputs() {
+            if let Some(dataset_id) = ids.get(name) {
+                rows.entry((*dataset_id, run.run_id()))
+                    .or_insert_with(|| LogRecord::of(run, *dataset_id, output));
+            }
+        }
+    }
+    if rows.is_empty() {
+        return Ok(());
+    }
+    let mut datasets: Vec<_> = rows.keys().map(|(dataset_id, _)| *dataset_id).collect();
+    datasets.dedup();
+    let rows: Vec<_> = rows.into_values().collect();
+    // The states are locked before the log is written, so that of two writers of a dataset the
+    // second one sees all that the first one wrote.
+    let states = state_store::lock(tx, &datasets).await?;
+    store::upsert_log(tx, &rows).await?;
+    state_store::refresh(tx, &states, call.now()).await
+}
+
+fn entries(operation: Operation, events: &[Event], outcomes: &[Recorded], ids: &Ids) -> Vec<Entry> {
+    let entry = |event: &Event, outcome: &Recorded| {
+        // The one dataset that it is about, if it is about one.
+        let mut datasets = match event {
+            Event::Run(event) => event.outputs.iter().map(|output| &output.dataset).collect(),
+            Event::Job(_) => Vec::new(),
+            Event::Dataset(event) => vec![&event.dataset],
+        };
+        let dataset = if datasets.len() == 1 { datasets.pop() } else { None };
+        Entry {
+            operation,
+            dataset_id: dataset.and_then(|name| ids.get(name).copied()),
+            resource: Some(match event {
+                Event::Run(event) => format!("run:{}", event.run_id),
+                Event::Job(_) | Event::Dataset(_) => format!("event:{}", event.content_hash()),
+            }),
+            outcome: match outcome {
+                Recorded::Added | Recorded::Duplicate => Outcome::Success,
+                Recorded::Rejected(error) => Outcome::of(error),
+            },
+        }
+    };
+    events.iter().zip(outcomes).map(|(event, outcome)| entry(event, outcome)).collect()
+}
+
+fn count(outcomes: &[Recorded]) {
+    for outcome in outcomes {
+        let outcome = match outcome {
+            Recorded::Added => "added",
+            Recorded::Duplicate => "duplicate",
+            Recorded::Rejected(_) => "rejected",
+        };
+        metrics::counter!("drr_run_events_total", "outcome" => outcome).increment(1);
+    }
+}

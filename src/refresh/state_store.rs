@@ -14,8 +14,9 @@ use crate::{
     freshness::model::{MaxAge, Mode, Policy, Timing},
 };
 
+/// A dataset whose refresh state is locked, and its policy.
 #[derive(FromQueryResult)]
-struct Locked {
+pub(super) struct Locked {
     dataset_id: Uuid,
     version: Option<i32>,
     mode: Option<String>,
@@ -92,18 +93,22 @@ SELECT since.dataset_id, count(*) AS failures
          coalesce(since.run_id, '00000000-0000-0000-0000-000000000000'))
  GROUP BY since.dataset_id";
 
-/// Brings the refresh states of these datasets up to what the log now says.
-pub(super) async fn refresh(tx: &TenantTx, datasets: &[Uuid], now: DateTime<Utc>) -> Result<()> {
-    // First the locks, then, in a statement of its own and so with a snapshot of its own, the log:
-    // what another writer committed while this one waited is seen.
-    let locked: Vec<Locked> = tx.query_sql(LOCK, [datasets.to_vec().into()]).await?;
-    let mut runs = deciding(tx, datasets).await?;
+/// Locks the refresh states of these datasets until the transaction ends.
+pub(super) async fn lock(tx: &TenantTx, datasets: &[Uuid]) -> Result<Vec<Locked>> {
+    Ok(tx.query_sql(LOCK, [datasets.to_vec().into()]).await?)
+}
+
+/// Brings locked refresh states up to what the log says. A statement of its own reads the log, and
+/// so with a snapshot of its own: what another writer committed before it gave up the lock is seen.
+pub(super) async fn refresh(tx: &TenantTx, locked: &[Locked], now: DateTime<Utc>) -> Result<()> {
+    let datasets: Vec<_> = locked.iter().map(|row| row.dataset_id).collect();
+    let mut runs = deciding(tx, &datasets).await?;
     count_failures(tx, &mut runs).await?;
     let rows = locked
         .iter()
         .map(|row| {
             let state = RefreshState::of(&runs.remove(&row.dataset_id).unwrap_or_default());
-            StateRecord::of(row.dataset_id, &state, row.policy()?.as_ref())
+            Ok(StateRecord::of(row.dataset_id, &state, row.policy()?.as_ref()))
         })
         .collect::<Result<Vec<_>>>()?;
     tx.execute_sql(UPDATE, [records(&rows)?, now.into()]).await?;
@@ -181,10 +186,10 @@ struct StateRecord {
 }
 
 impl StateRecord {
-    fn of(dataset_id: Uuid, state: &RefreshState, policy: Option<&Policy>) -> Result<Self> {
+    fn of(dataset_id: Uuid, state: &RefreshState, policy: Option<&Policy>) -> Self {
         let timing = Timing::of(policy, state.last_success_at);
         let (warn_at, stale_at) = timing.stored_deadlines();
-        Ok(Self {
+        Self {
             dataset_id,
             status: state.status.as_str(),
             last_success_at: state.last_success_at,
@@ -200,7 +205,7 @@ impl StateRecord {
             freshness_basis: timing.basis.as_str(),
             warn_at,
             stale_at,
-        })
+        }
     }
 }
 

@@ -8,7 +8,7 @@ use sea_orm::{FromQueryResult, JsonValue};
 use serde::Serialize;
 use uuid::Uuid;
 
-use super::model::{ContentHash, OutputFold, RunFold};
+use super::model::{ContentHash, Event, OutputFold, RunFold};
 use crate::{
     db::{TenantTx, records},
     error::{Error, Result},
@@ -87,15 +87,12 @@ struct StoredFold {
     fold: JsonValue,
 }
 
-const LOCK_RUNS: &str =
-    "SELECT fold FROM run WHERE run_id = ANY ($1) ORDER BY run_id FOR UPDATE";
+const LOCK_RUNS: &str = "SELECT fold FROM run WHERE run_id = ANY ($1) ORDER BY run_id FOR UPDATE";
 
 /// The folds of these runs, locked until the transaction ends.
 pub(super) async fn lock_runs(tx: &TenantTx, ids: &[Uuid]) -> Result<Vec<RunFold>> {
     let rows: Vec<StoredFold> = tx.query_sql(LOCK_RUNS, [ids.to_vec().into()]).await?;
-    rows.into_iter()
-        .map(|row| serde_json::from_value(row.fold).map_err(Error::internal))
-        .collect()
+    rows.into_iter().map(|row| serde_json::from_value(row.fold).map_err(Error::internal)).collect()
 }
 
 const UPDATE_RUNS: &str = "
@@ -124,13 +121,32 @@ pub(super) async fn update_runs(
 /// An event as it is stored.
 #[derive(Serialize)]
 pub(super) struct EventRecord<'a> {
-    pub(super) event_time: DateTime<Utc>,
-    pub(super) content_hash: ContentHash,
-    pub(super) kind: &'static str,
-    pub(super) run_id: Option<Uuid>,
-    pub(super) event_type: Option<&'static str>,
-    pub(super) producer: Option<&'a str>,
-    pub(super) payload: &'a JsonValue,
+    event_time: DateTime<Utc>,
+    content_hash: ContentHash,
+    kind: &'static str,
+    run_id: Option<Uuid>,
+    event_type: Option<&'static str>,
+    producer: Option<&'a str>,
+    payload: &'a JsonValue,
+}
+
+impl<'a> EventRecord<'a> {
+    pub(super) fn of(event: &'a Event) -> Self {
+        let (kind, run_id, event_type, producer, payload) = match event {
+            Event::Run(event) => (
+                "RUN",
+                Some(event.run_id),
+                Some(event.event_type.as_str()),
+                &event.producer,
+                &event.payload,
+            ),
+            Event::Job(event) => ("JOB", None, None, &event.producer, &event.payload),
+            Event::Dataset(event) => ("DATASET", None, None, &event.producer, &event.payload),
+        };
+        let producer = producer.as_deref();
+        let (event_time, content_hash) = (event.event_time(), event.content_hash());
+        Self { event_time, content_hash, kind, run_id, event_type, producer, payload }
+    }
 }
 
 #[derive(FromQueryResult)]
@@ -184,7 +200,7 @@ pub(super) async fn move_log(tx: &TenantTx, moved: &[Moved]) -> Result<()> {
 /// One row of the log.
 #[derive(Serialize)]
 pub(super) struct LogRecord<'a> {
-    pub(super) dataset_id: Uuid,
+    dataset_id: Uuid,
     effective_at: DateTime<Utc>,
     run_id: Uuid,
     job_namespace: &'a str,
@@ -202,11 +218,7 @@ pub(super) struct LogRecord<'a> {
 
 impl<'a> LogRecord<'a> {
     /// What `run` did to the dataset `dataset_id`, which its outputs name as `output`.
-    pub(super) fn of(
-        run: &'a RunFold,
-        dataset_id: Uuid,
-        output: &OutputFold,
-    ) -> Self {
+    pub(super) fn of(run: &'a RunFold, dataset_id: Uuid, output: &OutputFold) -> Self {
         let statistics = output.statistics();
         Self {
             dataset_id,
@@ -246,5 +258,53 @@ ON CONFLICT (tenant_id, dataset_id, effective_at, run_id) DO UPDATE SET
 /// Writes rows of the log, at the place that [`move_log`] left them in.
 pub(super) async fn upsert_log(tx: &TenantTx, rows: &[LogRecord<'_>]) -> Result<()> {
     tx.execute_sql(UPSERT_LOG, [records(rows)?]).await?;
+    Ok(())
+}
+
+/// A schema that was reported for a dataset.
+#[derive(Serialize)]
+pub(super) struct SchemaRecord<'a> {
+    dataset_id: Uuid,
+    content_hash: ContentHash,
+    fields: &'a JsonValue,
+    first_observed_at: DateTime<Utc>,
+    last_observed_at: DateTime<Utc>,
+}
+
+impl<'a> SchemaRecord<'a> {
+    pub(super) fn of(
+        dataset_id: Uuid,
+        content_hash: ContentHash,
+        fields: &'a JsonValue,
+        at: DateTime<Utc>,
+    ) -> Self {
+        Self { dataset_id, content_hash, fields, first_observed_at: at, last_observed_at: at }
+    }
+
+    /// It was reported at `at` as well.
+    pub(super) fn extend(&mut self, at: DateTime<Utc>) {
+        self.first_observed_at = self.first_observed_at.min(at);
+        self.last_observed_at = self.last_observed_at.max(at);
+    }
+}
+
+const OBSERVE_SCHEMAS: &str = "
+INSERT INTO dataset_observed_schema AS known
+  (tenant_id, dataset_id, content_hash, fields, first_observed_at, last_observed_at)
+SELECT current_tenant(), dataset_id, decode(content_hash, 'hex'), fields, first_observed_at,
+       last_observed_at
+  FROM jsonb_to_recordset($1) AS new (
+    dataset_id uuid, content_hash text, fields jsonb, first_observed_at timestamptz,
+    last_observed_at timestamptz)
+ ORDER BY dataset_id, content_hash
+ON CONFLICT (tenant_id, dataset_id, content_hash) DO UPDATE SET
+  first_observed_at = least(known.first_observed_at, excluded.first_observed_at),
+  last_observed_at = greatest(known.last_observed_at, excluded.last_observed_at)
+WHERE known.first_observed_at > excluded.first_observed_at
+   OR known.last_observed_at < excluded.last_observed_at";
+
+/// Keeps the schemas that were reported, each content once per dataset.
+pub(super) async fn observe_schemas(tx: &TenantTx, schemas: &[SchemaRecord<'_>]) -> Result<()> {
+    tx.execute_sql(OBSERVE_SCHEMAS, [records(schemas)?]).await?;
     Ok(())
 }

@@ -235,6 +235,54 @@ pub struct DatasetEvent {
     pub payload: Value,
 }
 
+/// An event of any kind.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Event {
+    /// Something happened to a run.
+    Run(RunEvent),
+    /// A job is as this says, outside any run.
+    Job(JobEvent),
+    /// A dataset is as this says, outside any run.
+    Dataset(DatasetEvent),
+}
+
+impl Event {
+    /// When it happened, by the producer's clock.
+    #[must_use]
+    pub const fn event_time(&self) -> DateTime<Utc> {
+        match self {
+            Self::Run(event) => event.event_time,
+            Self::Job(event) => event.event_time,
+            Self::Dataset(event) => event.event_time,
+        }
+    }
+
+    /// Names the event.
+    #[must_use]
+    pub const fn content_hash(&self) -> ContentHash {
+        match self {
+            Self::Run(event) => event.content_hash,
+            Self::Job(event) => event.content_hash,
+            Self::Dataset(event) => event.content_hash,
+        }
+    }
+
+    /// The datasets it names, with what it says about each; one may come twice.
+    pub fn datasets(
+        &self,
+    ) -> Box<dyn Iterator<Item = (&DatasetName, Option<&DatasetFacets>)> + '_> {
+        let (inputs, outputs): (&[DatasetName], &[Output]) = match self {
+            Self::Run(event) => (&event.inputs, &event.outputs),
+            Self::Job(event) => (&event.inputs, &event.outputs),
+            Self::Dataset(event) => {
+                return Box::new(std::iter::once((&event.dataset, Some(&event.facets))));
+            }
+        };
+        let outputs = outputs.iter().map(|output| (&output.dataset, Some(&output.facets)));
+        Box::new(inputs.iter().map(|input| (input, None)).chain(outputs))
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
