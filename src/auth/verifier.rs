@@ -1,7 +1,7 @@
 //! From a token's text to a [`Principal`]: the only way there is.
 //!
 //! RS256 only. `jsonwebtoken` checks the signature, the issuer and the audience; what it would let
-//! pass by default is checked here and in [`claims`]: the header, duplicates, types,
+//! pass by default is checked here and in `claims`: the header, duplicates, types,
 //! lifetimes, and the times against the injected clock.
 //!
 //! A token that was verified is remembered by the SHA-256 of its text, since a signature costs more
