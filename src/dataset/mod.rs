@@ -4,6 +4,8 @@
 //! datasets of a tenant share any of these; a retired dataset keeps its names and its history and
 //! is on no board; every change raises its row version.
 
+pub mod command;
+pub mod graphql;
 pub mod loader;
 pub mod model;
 pub mod page;

@@ -6,7 +6,7 @@ use sea_orm::{ColumnTrait, EntityTrait, FromQueryResult, QueryFilter};
 use serde::Serialize;
 use uuid::Uuid;
 
-use super::model::{DatasetName, Description, Lifecycle, search_text};
+use super::model::{DatasetName, Description, search_text};
 use crate::{
     db::{TenantTx, records},
     error::Result,
@@ -158,7 +158,7 @@ const UPDATE: &str = "
 UPDATE dataset_registry SET
   description = draft.description, owners = draft.owners, domain = draft.domain,
   tags = draft.tags, schema_fqid = draft.schema_fqid, search_text = draft.search_text,
-  lifecycle = $3, row_version = row_version + 1, updated_at = $2
+  row_version = row_version + 1, updated_at = $2
 FROM jsonb_to_recordset($1) AS draft (
   dataset_id uuid, description text, owners text[], domain text, tags text[], schema_fqid text,
   search_text text)
@@ -168,26 +168,26 @@ WHERE dataset_registry.dataset_id = draft.dataset_id";
 ///
 /// # Errors
 /// Whatever the database answers.
-pub async fn update(
-    tx: &TenantTx,
-    draft: &Draft,
-    lifecycle: Lifecycle,
-    now: DateTime<Utc>,
-) -> Result<()> {
-    let values = [records(std::slice::from_ref(draft))?, now.into(), lifecycle.as_str().into()];
+pub async fn update(tx: &TenantTx, draft: &Draft, now: DateTime<Utc>) -> Result<()> {
+    let values = [records(std::slice::from_ref(draft))?, now.into()];
     tx.execute_sql(UPDATE, values).await?;
     Ok(())
 }
 
-const DELIST: &str = "
-UPDATE dataset_refresh_state SET listed = false, updated_at = $2 WHERE dataset_id = $1";
+const RETIRE: &str = "
+WITH state AS (
+  UPDATE dataset_refresh_state SET listed = false, updated_at = $2 WHERE dataset_id = $1
+)
+UPDATE dataset_registry
+   SET lifecycle = 'RETIRED', row_version = row_version + 1, updated_at = $2
+ WHERE dataset_id = $1";
 
-/// Takes the dataset off every board and out of every count.
+/// Retires the dataset, and takes it off every board and out of every count.
 ///
 /// # Errors
 /// Whatever the database answers.
-pub async fn delist(tx: &TenantTx, id: Uuid, now: DateTime<Utc>) -> Result<()> {
-    tx.execute_sql(DELIST, [id.into(), now.into()]).await?;
+pub async fn retire(tx: &TenantTx, id: Uuid, now: DateTime<Utc>) -> Result<()> {
+    tx.execute_sql(RETIRE, [id.into(), now.into()]).await?;
     Ok(())
 }
 

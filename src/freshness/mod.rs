@@ -1,6 +1,10 @@
-//! Freshness: is a dataset as recent as its policy asks.
+//! Freshness: what is asked of a dataset, and whether it is kept.
 //!
-//! Invariants: freshness is a pure function of the present instant, the policy and the last success,
-//! never stored; a policy is never changed, only followed by its next version.
+//! Invariants: a policy's version is never changed, a new one is added; freshness is computed when
+//! it is read, from facts, and never stored as a verdict that time can change.
 
+pub mod command;
+pub mod graphql;
+pub mod loader;
 pub mod model;
+pub mod repository;

@@ -1,1 +1,82 @@
-//! (next commit)
+//! Runs and refresh states, read.
+
+use chrono::{DateTime, Utc};
+use entity::{dataset_refresh_state, dataset_run_log, run};
+use sea_orm::{ColumnTrait, EntityTrait, QueryFilter, QueryOrder, Value};
+use uuid::Uuid;
+
+use crate::{db::TenantTx, error::Result};
+
+/// A run as it is stored.
+pub type Run = run::Model;
+/// What a run did to one dataset.
+pub type LogRow = dataset_run_log::Model;
+/// A dataset's refresh state as it is stored.
+pub type State = dataset_refresh_state::Model;
+
+/// The runs with these ids; a missing or a foreign one is not in the answer.
+///
+/// # Errors
+/// Whatever the database answers.
+pub async fn runs(tx: &TenantTx, ids: &[Uuid]) -> Result<Vec<Run>> {
+    let query = run::Entity::find().filter(run::Column::RunId.is_in(ids.iter().copied()));
+    Ok(query.all(tx).await?)
+}
+
+/// The refresh states of these datasets.
+///
+/// # Errors
+/// Whatever the database answers.
+pub async fn states(tx: &TenantTx, datasets: &[Uuid]) -> Result<Vec<State>> {
+    let query = dataset_refresh_state::Entity::find()
+        .filter(dataset_refresh_state::Column::DatasetId.is_in(datasets.iter().copied()));
+    Ok(query.all(tx).await?)
+}
+
+/// What these runs did, dataset by dataset.
+///
+/// # Errors
+/// Whatever the database answers.
+pub async fn log_of_runs(tx: &TenantTx, runs: &[Uuid]) -> Result<Vec<LogRow>> {
+    let query = dataset_run_log::Entity::find()
+        .filter(dataset_run_log::Column::RunId.is_in(runs.iter().copied()))
+        .order_by_asc(dataset_run_log::Column::DatasetId);
+    Ok(query.all(tx).await?)
+}
+
+/// Where a page of runs goes on: the last run before it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct RunPosition {
+    /// When it took place.
+    pub effective_at: DateTime<Utc>,
+    /// Its id.
+    pub run_id: Uuid,
+}
+
+// The partitions are read one after the other, the latest first, until each dataset has enough.
+const LATEST: &str = "
+SELECT log.* FROM unnest($1::uuid[]) AS wanted (dataset_id), LATERAL (
+  SELECT * FROM dataset_run_log WHERE dataset_id = wanted.dataset_id
+   ORDER BY effective_at DESC, run_id DESC LIMIT $2) AS log";
+
+const LATEST_AFTER: &str = "
+SELECT log.* FROM unnest($1::uuid[]) AS wanted (dataset_id), LATERAL (
+  SELECT * FROM dataset_run_log WHERE dataset_id = wanted.dataset_id
+     AND effective_at <= $3 AND (effective_at, run_id) < ($3, $4)
+   ORDER BY effective_at DESC, run_id DESC LIMIT $2) AS log";
+
+/// The latest `limit` runs of each of these datasets, after `after`, latest first.
+///
+/// # Errors
+/// Whatever the database answers.
+pub async fn latest_runs(
+    tx: &TenantTx,
+    datasets: &[Uuid],
+    after: Option<RunPosition>,
+    limit: u32,
+) -> Result<Vec<LogRow>> {
+    let mut values: Vec<Value> = vec![datasets.to_vec().into(), i64::from(limit).into()];
+    let Some(after) = after else { return Ok(tx.query_sql(LATEST, values).await?) };
+    values.extend([after.effective_at.into(), after.run_id.into()]);
+    Ok(tx.query_sql(LATEST_AFTER, values).await?)
+}

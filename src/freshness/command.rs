@@ -1,0 +1,71 @@
+//! Setting a policy.
+
+use uuid::Uuid;
+
+use super::{
+    model::{MaxAge, Mode, Policy, Timing},
+    repository,
+};
+use crate::{
+    audit::{self, Entry, Outcome, trail},
+    auth::policy::Operation,
+    call::Call,
+    error::{Error, ErrorCode, Result},
+};
+
+/// How setting a policy ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Set {
+    /// It is in force.
+    Done,
+    /// Another version is in force than the caller thought; nothing was changed.
+    OtherVersion,
+}
+
+/// A policy to be set.
+#[derive(Debug, Clone, Copy)]
+pub struct NewPolicy {
+    /// For which dataset.
+    pub dataset_id: Uuid,
+    /// What it asks.
+    pub max_age: MaxAge,
+    /// Whether it counts.
+    pub mode: Mode,
+    /// The version that the caller believes to be in force, if it matters; 0 stands for none.
+    pub expected_version: Option<i32>,
+}
+
+/// Adds a version of a dataset's policy and puts it into force.
+///
+/// # Errors
+/// [`Error::Forbidden`]; [`Error::NotFound`] for a missing or a foreign dataset.
+pub async fn set(call: &Call, new: NewPolicy) -> Result<Set> {
+    let operation = Operation::FreshnessPolicySet;
+    trail::change(call, operation, Some(new.dataset_id), async {
+        let tx = call.db().write().await?;
+        let locked = repository::lock(&tx, new.dataset_id).await?;
+        let locked = locked.ok_or(Error::NotFound("dataset"))?;
+        let in_force = locked.policy_version.unwrap_or(0);
+        let accepted = new.expected_version.is_none_or(|expected| expected == in_force);
+        if accepted {
+            let policy = Policy {
+                version: in_force.checked_add(1).ok_or(Error::LimitExceeded {
+                    limit: "policyVersions",
+                    maximum: i32::MAX.unsigned_abs().into(),
+                })?,
+                max_age: new.max_age,
+                mode: new.mode,
+            };
+            let timing = Timing::of(Some(&policy), locked.last_success_at);
+            repository::set(&tx, call, new.dataset_id, &policy, &timing).await?;
+        }
+        let outcome =
+            if accepted { Outcome::Success } else { Outcome::Rejected(ErrorCode::Conflict) };
+        let dataset_id = Some(new.dataset_id);
+        audit::append(&tx, call, &[Entry { operation, dataset_id, resource: None, outcome }])
+            .await?;
+        tx.commit().await?;
+        Ok(if accepted { Set::Done } else { Set::OtherVersion })
+    })
+    .await
+}
