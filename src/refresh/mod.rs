@@ -5,3 +5,4 @@
 //! the order nor a repetition of what a producer sends matters.
 
 pub mod model;
+pub mod openlineage;
