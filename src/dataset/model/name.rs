@@ -111,7 +111,7 @@ mod tests {
         for (namespace, name) in [
             ("postgres://db.example:5432", "public.orders"),
             ("s3://bucket", "a/b=1/part-*.parquet"),
-            ("duckdb:///tmp/demo.duckdb", " with spaces "),
+            ("duckdb:///data/demo.duckdb", " with spaces "),
             ("bigquery", "проект.数据.naïve"),
         ] {
             let parsed = DatasetName::parse(namespace, name).unwrap();

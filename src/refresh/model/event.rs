@@ -239,17 +239,17 @@ pub struct DatasetEvent {
 #[derive(Debug, Clone, PartialEq)]
 pub enum Event {
     /// Something happened to a run.
-    Run(RunEvent),
+    Run(Box<RunEvent>),
     /// A job is as this says, outside any run.
-    Job(JobEvent),
+    Job(Box<JobEvent>),
     /// A dataset is as this says, outside any run.
-    Dataset(DatasetEvent),
+    Dataset(Box<DatasetEvent>),
 }
 
 impl Event {
     /// When it happened, by the producer's clock.
     #[must_use]
-    pub const fn event_time(&self) -> DateTime<Utc> {
+    pub fn event_time(&self) -> DateTime<Utc> {
         match self {
             Self::Run(event) => event.event_time,
             Self::Job(event) => event.event_time,
@@ -259,7 +259,7 @@ impl Event {
 
     /// Names the event.
     #[must_use]
-    pub const fn content_hash(&self) -> ContentHash {
+    pub fn content_hash(&self) -> ContentHash {
         match self {
             Self::Run(event) => event.content_hash,
             Self::Job(event) => event.content_hash,

@@ -20,8 +20,13 @@ use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use super::{ContentHash, EventType, JobName, NominalTime, Output, OutputStatistics, RunEvent};
+use super::{ContentHash, EventType, JobName, NominalTime, RunEvent};
 use crate::{dataset::model::DatasetName, error::Error};
+
+mod output;
+
+use output::Latest;
+pub use output::OutputFold;
 
 crate::wire::wire_enum! {
     /// The state of a run.
@@ -59,24 +64,6 @@ impl From<MergeError> for Error {
     }
 }
 
-/// A value as the latest event says it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-struct Latest<T> {
-    at: DateTime<Utc>,
-    hash: ContentHash,
-    value: T,
-}
-
-impl<T> Latest<T> {
-    fn of(event: &RunEvent, value: Option<T>) -> Option<Self> {
-        Some(Self { at: event.event_time, hash: event.content_hash, value: value? })
-    }
-
-    fn merge(left: Option<Self>, right: Option<Self>) -> Option<Self> {
-        [left, right].into_iter().flatten().max_by_key(|latest| (latest.at, latest.hash))
-    }
-}
-
 /// The ways to end, those first that win at one instant.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "SCREAMING_SNAKE_CASE")]
@@ -105,42 +92,6 @@ struct Ended {
     error_message: Option<String>,
 }
 
-/// What a run reported about one of its outputs.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
-pub struct OutputFold {
-    statistics: Option<Latest<OutputStatistics>>,
-    source_watermark: Option<Latest<DateTime<Utc>>>,
-}
-
-impl OutputFold {
-    fn of(event: &RunEvent, output: &Output) -> Self {
-        let statistics = Some(output.statistics).filter(|statistics| !statistics.is_empty());
-        Self {
-            statistics: Latest::of(event, statistics),
-            source_watermark: Latest::of(event, output.source_watermark),
-        }
-    }
-
-    fn merge(self, other: Self) -> Self {
-        Self {
-            statistics: Latest::merge(self.statistics, other.statistics),
-            source_watermark: Latest::merge(self.source_watermark, other.source_watermark),
-        }
-    }
-
-    /// How much was written.
-    #[must_use]
-    pub fn statistics(&self) -> OutputStatistics {
-        self.statistics.map(|latest| latest.value).unwrap_or_default()
-    }
-
-    /// How far the source had come.
-    #[must_use]
-    pub fn source_watermark(&self) -> Option<DateTime<Utc>> {
-        self.source_watermark.map(|latest| latest.value)
-    }
-}
-
 /// The fold of the events of a run, one at least. Its serialised form is for storing it, nothing
 /// else reads it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -155,7 +106,7 @@ pub struct RunFold {
     ends: BTreeMap<End, Ended>,
     nominal_time: Option<Latest<NominalTime>>,
     parent_run_id: Option<Latest<Uuid>>,
-    #[serde(with = "as_list")]
+    #[serde(with = "output::as_list")]
     outputs: BTreeMap<DatasetName, OutputFold>,
 }
 
@@ -308,26 +259,6 @@ impl RunFold {
 
 fn earliest(left: Option<DateTime<Utc>>, right: Option<DateTime<Utc>>) -> Option<DateTime<Utc>> {
     left.into_iter().chain(right).min()
-}
-
-/// A map whose keys are no texts, as JSON: a list of pairs.
-mod as_list {
-    use super::{BTreeMap, DatasetName, Deserialize, OutputFold};
-
-    type Outputs = BTreeMap<DatasetName, OutputFold>;
-
-    pub(super) fn serialize<S: serde::Serializer>(
-        outputs: &Outputs,
-        serializer: S,
-    ) -> Result<S::Ok, S::Error> {
-        serializer.collect_seq(outputs)
-    }
-
-    pub(super) fn deserialize<'de, D: serde::Deserializer<'de>>(
-        deserializer: D,
-    ) -> Result<Outputs, D::Error> {
-        Ok(Vec::<(DatasetName, OutputFold)>::deserialize(deserializer)?.into_iter().collect())
-    }
 }
 
 #[cfg(test)]

@@ -2,7 +2,7 @@ use proptest::{collection::vec, prelude::*, sample::Index};
 use serde_json::json;
 
 use super::*;
-use crate::refresh::model::DatasetFacets;
+use crate::refresh::model::{DatasetFacets, Output, OutputStatistics};
 
 fn at(micros: i64) -> DateTime<Utc> {
     DateTime::from_timestamp_micros(1_700_000_000_000_000 + micros).unwrap()

@@ -20,36 +20,24 @@ fn row(run_id: u128, effective: i64, ended: i64, state: RunState) -> RunRow {
 }
 
 impl DatasetRuns {
-    /// As the repository finds them: by maxima, in one pass.
+    /// As the repository finds them: each by one maximum.
     fn of_all<'r>(rows: impl IntoIterator<Item = &'r RunRow>) -> Self {
-        let mut runs = Self::default();
-        let mut failures = Vec::new();
-        let ended = |row: &RunRow| (row.ended_at, row.run_id);
-        for row in rows {
-            let keep =
-                |best: &mut Option<RunRow>,
-                 key: &dyn Fn(&RunRow) -> (Option<DateTime<Utc>>, Uuid)| {
-                    if best.as_ref().is_none_or(|best| key(best) < key(row)) {
-                        *best = Some(row.clone());
-                    }
-                };
-            if row.state != RunState::New {
-                keep(&mut runs.last_run, &|row| (Some(row.effective_at), row.run_id));
-            }
-            if row.state == RunState::Completed {
-                keep(&mut runs.last_success, &ended);
-            }
-            if matches!(row.state, RunState::Completed | RunState::Failed) {
-                keep(&mut runs.last_decisive, &ended);
-            }
-            if row.state == RunState::Failed {
-                failures.push(ended(row));
-            }
+        let rows: Vec<_> = rows.into_iter().collect();
+        let those = |states: &'static [RunState]| {
+            rows.iter().copied().filter(move |row| states.contains(&row.state))
+        };
+        let ended = |row: &&RunRow| (row.ended_at, row.run_id);
+        let known = those(&RunState::ALL[1..]);
+        let last_success = those(&[RunState::Completed]).max_by_key(ended);
+        let last_decisive = those(&[RunState::Completed, RunState::Failed]).max_by_key(ended);
+        let success = last_success.as_ref().map(ended);
+        let failures = those(&[RunState::Failed]).filter(|row| Some(ended(row)) > success).count();
+        Self {
+            last_run: known.max_by_key(|row| (row.effective_at, row.run_id)).cloned(),
+            last_success: last_success.cloned(),
+            last_decisive: last_decisive.cloned(),
+            failures_since_success: i32::try_from(failures).unwrap(),
         }
-        let success = runs.last_success.as_ref().map(ended);
-        let since = failures.iter().filter(|&&failure| Some(failure) > success).count();
-        runs.failures_since_success = i32::try_from(since).unwrap();
-        runs
     }
 }
 
