@@ -1,0 +1,3 @@
+//! The database: the private cluster for whoever names no server.
+
+pub mod embedded;
