@@ -134,6 +134,8 @@ impl EmbeddedPostgres {
         for (signal, time) in [(Signal::INT, FAST_STOP_TIME), (Signal::QUIT, IMMEDIATE_STOP_TIME)] {
             self.server.signal(signal);
             if tokio::time::timeout(time, self.server.ended()).await.is_ok() {
+                // Empty now. Where it is not, or is gone already, there is nothing to mend.
+                let _left = std::fs::remove_dir(&self.socket_dir);
                 return Ok(());
             }
         }
