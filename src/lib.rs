@@ -23,5 +23,6 @@ pub mod dataset;
 pub mod db;
 pub mod error;
 pub mod freshness;
+pub mod graphql;
 pub mod refresh;
 pub mod wire;

@@ -14,21 +14,34 @@ use crate::{
     error::{Error, ErrorCode, Result},
 };
 
-/// A dataset to be registered.
+/// A namespace and a name, as they were asked for.
+pub type RawName = (String, String);
+
+/// A dataset to be registered, as it was asked for. It is read inside the frame of the change, so
+/// that what is refused is audited like what is done.
 #[derive(Debug, Clone)]
 pub struct NewDataset {
     /// Its name.
-    pub name: DatasetName,
+    pub name: RawName,
     /// Its other names.
-    pub aliases: Aliases,
+    pub aliases: Vec<RawName>,
     /// What it is.
-    pub description: Option<Description>,
+    pub description: Option<String>,
     /// Who answers for it.
-    pub owners: Owners,
+    pub owners: Vec<String>,
     /// Its business domain.
-    pub domain: Option<Domain>,
+    pub domain: Option<String>,
     /// Its tags.
-    pub tags: Tags,
+    pub tags: Vec<String>,
+}
+
+fn parse_aliases(aliases: Vec<RawName>, name: &DatasetName) -> Result<Aliases> {
+    let parse = |(namespace, name)| DatasetName::parse(namespace, name);
+    Aliases::parse(aliases.into_iter().map(parse).collect::<Result<_>>()?, name)
+}
+
+fn parse_domain(domain: Option<String>) -> Result<Option<String>> {
+    Ok(domain.map(Domain::parse).transpose()?.map(|domain| domain.as_str().to_owned()))
 }
 
 /// How a change of a dataset ended.
@@ -67,41 +80,44 @@ impl Changed {
 pub async fn register(call: &Call, new: NewDataset) -> Result<Changed> {
     let operation = Operation::DatasetRegister;
     trail::change(call, operation, None, async {
-        let tx = call.db().write().await?;
         let id = call.new_id();
-        let mut draft = Draft::named(id, new.name.clone()).described(new.description.as_ref());
-        draft.owners = new.owners.into_vec();
-        draft.domain = new.domain.map(|domain| domain.as_str().to_owned());
-        draft.tags = new.tags.into_vec();
+        let name = DatasetName::parse(new.name.0, new.name.1)?;
+        let aliases = parse_aliases(new.aliases, &name)?;
+        let description = new.description.map(Description::parse).transpose()?;
+        let mut draft = Draft::named(id, name.clone()).described(description.as_ref());
+        draft.owners = Owners::parse(new.owners)?.into_vec();
+        draft.domain = parse_domain(new.domain)?;
+        draft.tags = Tags::parse(new.tags)?.into_vec();
+        let tx = call.db().write().await?;
         let inserted = repository::insert(&tx, &[draft], call.now()).await?;
         let free = !inserted.is_empty()
-            && repository::replace_aliases(&tx, id, new.aliases.as_slice()).await?;
+            && repository::replace_aliases(&tx, id, aliases.as_slice()).await?;
         if free {
             return finish(call, tx, operation, Changed::Done(id)).await;
         }
         drop(tx);
         // In a transaction of its own, since the dataset that was just inserted must go again.
         let tx = call.db().write().await?;
-        let found = repository::ids_by_names(&tx, std::slice::from_ref(&new.name)).await?;
+        let found = repository::ids_by_names(&tx, std::slice::from_ref(&name)).await?;
         let taken = Changed::NameTaken(found.first().map(|found| found.dataset_id));
         finish(call, tx, operation, taken).await
     })
     .await
 }
 
-/// What to change about a dataset; `None` leaves it as it is.
+/// What to change about a dataset, as it was asked for; `None` leaves it as it is.
 #[derive(Debug, Clone, Default)]
 pub struct Patch {
     /// What it is; `Some(None)` clears it.
-    pub description: Option<Option<Description>>,
+    pub description: Option<Option<String>>,
     /// Who answers for it.
-    pub owners: Option<Owners>,
+    pub owners: Option<Vec<String>>,
     /// Its business domain; `Some(None)` clears it.
-    pub domain: Option<Option<Domain>>,
+    pub domain: Option<Option<String>>,
     /// Its tags.
-    pub tags: Option<Tags>,
+    pub tags: Option<Vec<String>>,
     /// Its other names.
-    pub aliases: Option<Vec<DatasetName>>,
+    pub aliases: Option<Vec<RawName>>,
 }
 
 /// Changes a dataset.
@@ -110,39 +126,47 @@ pub struct Patch {
 /// [`Error::NotFound`] for a missing or a foreign dataset, [`Error::Conflict`] for a retired one.
 pub async fn update(
     call: &Call,
-    id: Uuid,
+    id: Result<Uuid>,
     expected_version: Option<i64>,
     patch: Patch,
 ) -> Result<Changed> {
     let operation = Operation::DatasetUpdate;
-    trail::change(call, operation, Some(id), async {
+    trail::change(call, operation, id.clone().ok(), async {
+        let id = id?;
         let tx = call.db().write().await?;
-        let record = active(&tx, id).await?;
+        let record = repository::lock(&tx, id).await?.ok_or(Error::NotFound("dataset"))?;
+        if record.lifecycle == Lifecycle::Retired.as_str() {
+            return Err(Error::Conflict("the dataset is retired".into()));
+        }
         if expected_version.is_some_and(|expected| expected != record.row_version) {
             return finish(call, tx, operation, Changed::OtherVersion(id)).await;
         }
-        let name = DatasetName::parse(record.namespace.as_str(), record.name.as_str())?;
-        if let Some(aliases) = patch.aliases {
-            let aliases = Aliases::parse(aliases, &name)?;
-            if !repository::replace_aliases(&tx, id, aliases.as_slice()).await? {
-                drop(tx);
-                let tx = call.db().write().await?;
-                return finish(call, tx, operation, Changed::NameTaken(None)).await;
-            }
+        let (draft, aliases) = patched(record, patch)?;
+        if let Some(aliases) = aliases
+            && !repository::replace_aliases(&tx, id, aliases.as_slice()).await?
+        {
+            drop(tx);
+            let tx = call.db().write().await?;
+            return finish(call, tx, operation, Changed::NameTaken(None)).await;
         }
-        let stored = record.description.map(Description::parse).transpose()?;
-        let description = patch.description.unwrap_or(stored);
-        let mut draft = Draft::named(id, name).described(description.as_ref());
-        draft.owners = patch.owners.map_or(record.owners, Owners::into_vec);
-        draft.domain = patch
-            .domain
-            .map_or(record.domain, |domain| domain.map(|domain| domain.as_str().to_owned()));
-        draft.tags = patch.tags.map_or(record.tags, Tags::into_vec);
-        draft.schema_fqid = record.schema_fqid;
         repository::update(&tx, &draft, call.now()).await?;
         finish(call, tx, operation, Changed::Done(id)).await
     })
     .await
+}
+
+/// The dataset as it shall be, and its aliases if they shall be others.
+fn patched(record: Record, patch: Patch) -> Result<(Draft, Option<Aliases>)> {
+    let name = DatasetName::parse(record.namespace, record.name)?;
+    let aliases = patch.aliases.map(|aliases| parse_aliases(aliases, &name)).transpose()?;
+    let description = patch.description.unwrap_or(record.description);
+    let description = description.map(Description::parse).transpose()?;
+    let mut draft = Draft::named(record.dataset_id, name).described(description.as_ref());
+    draft.owners = Owners::parse(patch.owners.unwrap_or(record.owners))?.into_vec();
+    draft.domain = parse_domain(patch.domain.unwrap_or(record.domain))?;
+    draft.tags = Tags::parse(patch.tags.unwrap_or(record.tags))?.into_vec();
+    draft.schema_fqid = record.schema_fqid;
+    Ok((draft, aliases))
 }
 
 /// Retires a dataset: it keeps its names and its history, and is on no board any more. One that is
@@ -150,9 +174,14 @@ pub async fn update(
 ///
 /// # Errors
 /// [`Error::NotFound`] for a missing or a foreign dataset.
-pub async fn retire(call: &Call, id: Uuid, expected_version: Option<i64>) -> Result<Changed> {
+pub async fn retire(
+    call: &Call,
+    id: Result<Uuid>,
+    expected_version: Option<i64>,
+) -> Result<Changed> {
     let operation = Operation::DatasetRetire;
-    trail::change(call, operation, Some(id), async {
+    trail::change(call, operation, id.clone().ok(), async {
+        let id = id?;
         let tx = call.db().write().await?;
         let record = repository::lock(&tx, id).await?.ok_or(Error::NotFound("dataset"))?;
         if record.lifecycle == Lifecycle::Retired.as_str() {
@@ -165,14 +194,6 @@ pub async fn retire(call: &Call, id: Uuid, expected_version: Option<i64>) -> Res
         finish(call, tx, operation, Changed::Done(id)).await
     })
     .await
-}
-
-async fn active(tx: &TenantTx, id: Uuid) -> Result<Record> {
-    let record = repository::lock(tx, id).await?.ok_or(Error::NotFound("dataset"))?;
-    if record.lifecycle == Lifecycle::Retired.as_str() {
-        return Err(Error::Conflict("the dataset is retired".into()));
-    }
-    Ok(record)
 }
 
 async fn finish(

@@ -1,1 +1,337 @@
-//! (next)
+//! Datasets in the graph.
+
+use async_graphql::{
+    Context, Enum, ID, InputObject, Object, SimpleObject,
+    connection::{Connection, OpaqueCursor},
+};
+use chrono::{DateTime, Utc};
+use serde::{Deserialize, Serialize};
+use uuid::Uuid;
+
+pub use super::mutation::{DatasetMutation, NameInput};
+use super::{
+    loader::{Aliases, DatasetIds, Datasets},
+    model::{self, DatasetName, Urn},
+    page::{self, NamePosition, Ranked, WorstPosition},
+    repository::Record,
+};
+use crate::{
+    auth::policy::Operation,
+    call::Call,
+    error::{Error, Result},
+    freshness::graphql::{self as freshness, Freshness, FreshnessPolicy, FreshnessStatus},
+    graphql::{
+        call,
+        connection::Page,
+        errors::{Nullable, nullable},
+        scalars::{BigInt, uuid},
+        shared,
+    },
+    refresh::graphql::{self as refresh, DatasetRun, RefreshState, RunCursor},
+};
+
+/// Whether a dataset is in use.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Enum)]
+#[graphql(remote = "model::Lifecycle")]
+pub enum DatasetLifecycle {
+    /// It is in use.
+    Active,
+    /// It is not any more: it keeps its names and its history, and is on no board.
+    Retired,
+}
+
+/// A namespace and a name there, as OpenLineage names a dataset or a job.
+#[derive(Debug, SimpleObject)]
+pub struct DatasetAlias {
+    /// Where it lives.
+    namespace: String,
+    /// Its name there.
+    name: String,
+}
+
+/// A dataset: something that runs refresh.
+#[derive(Debug, Clone)]
+pub struct Dataset(Record);
+
+impl Dataset {
+    /// The dataset with this id, or none: a missing and a foreign one look the same.
+    pub(crate) async fn load(context: &Context<'_>, id: Uuid) -> Result<Option<Self>> {
+        call(context)?.authorize(Operation::DatasetRead)?;
+        Ok(shared::<Datasets>(context)?.load(id).await?.map(Self))
+    }
+
+    async fn with_id(context: &Context<'_>, id: &ID) -> Result<Option<Self>> {
+        call(context)?.authorize(Operation::DatasetRead)?;
+        Self::load(context, uuid(id, "id")?).await
+    }
+
+    async fn named(context: &Context<'_>, name: Result<DatasetName>) -> Result<Option<Self>> {
+        call(context)?.authorize(Operation::DatasetRead)?;
+        match shared::<DatasetIds>(context)?.load(name?).await? {
+            Some(id) => Self::load(context, id).await,
+            None => Ok(None),
+        }
+    }
+
+    async fn with_urn(context: &Context<'_>, urn: &str) -> Result<Option<Self>> {
+        let call = call(context)?;
+        call.authorize(Operation::DatasetRead)?;
+        let urn: Urn = urn.parse()?;
+        if urn.tenant != *call.principal().tenant() {
+            return Ok(None);
+        }
+        Self::named(context, Ok(urn.dataset)).await
+    }
+}
+
+#[Object]
+impl Dataset {
+    /// Its identifier.
+    async fn id(&self) -> ID {
+        self.0.dataset_id.into()
+    }
+
+    /// Its name in the world: `urn:drr:dataset:<tenant>:<namespace>:<name>`, percent-encoded.
+    async fn urn(&self, context: &Context<'_>) -> Result<String> {
+        let tenant = call(context)?.principal().tenant().clone();
+        let dataset = DatasetName::parse(self.0.namespace.as_str(), self.0.name.as_str())?;
+        Ok(Urn { tenant, dataset }.to_string())
+    }
+
+    /// Where it lives: in OpenLineage, usually the URI of a data source.
+    async fn namespace(&self) -> &str {
+        &self.0.namespace
+    }
+
+    /// Its name there.
+    async fn name(&self) -> &str {
+        &self.0.name
+    }
+
+    /// Its other names.
+    async fn aliases(&self, context: &Context<'_>) -> Result<Vec<DatasetAlias>> {
+        let aliases = shared::<Aliases>(context)?.load(self.0.dataset_id).await?;
+        let alias = |name: DatasetName| DatasetAlias {
+            namespace: name.namespace().to_owned(),
+            name: name.name().to_owned(),
+        };
+        Ok(aliases.unwrap_or_default().into_iter().map(alias).collect())
+    }
+
+    /// What it is, in words for a person.
+    async fn description(&self) -> Option<&str> {
+        self.0.description.as_deref()
+    }
+
+    /// Who answers for it, the first one first.
+    async fn owners(&self) -> &[String] {
+        &self.0.owners
+    }
+
+    /// The business domain that it belongs to.
+    async fn domain(&self) -> Option<&str> {
+        self.0.domain.as_deref()
+    }
+
+    /// Its tags, sorted.
+    async fn tags(&self) -> &[String] {
+        &self.0.tags
+    }
+
+    /// Whether it is in use.
+    async fn lifecycle(&self) -> Result<DatasetLifecycle> {
+        let lifecycle: model::Lifecycle = self.0.lifecycle.parse().map_err(Error::internal)?;
+        Ok(lifecycle.into())
+    }
+
+    /// The fully qualified id of the schema that it is bound to.
+    async fn schema_fqid(&self) -> Option<&str> {
+        self.0.schema_fqid.as_deref()
+    }
+
+    /// Goes up by one with every change of the dataset; for `expectedVersion`.
+    async fn version(&self) -> BigInt {
+        BigInt(self.0.row_version)
+    }
+
+    /// When it was registered.
+    async fn created_at(&self) -> DateTime<Utc> {
+        self.0.created_at
+    }
+
+    /// When it was last changed; a refresh does not change it.
+    async fn updated_at(&self) -> DateTime<Utc> {
+        self.0.updated_at
+    }
+
+    /// What became of its refreshes so far.
+    async fn refresh_state(&self, context: &Context<'_>) -> Result<RefreshState> {
+        refresh::state(context, self.0.dataset_id).await
+    }
+
+    /// What is asked of its freshness.
+    async fn freshness_policy(&self, context: &Context<'_>) -> Nullable<FreshnessPolicy> {
+        nullable(freshness::policy(context, self.0.dataset_id).await)
+    }
+
+    /// How fresh it is now.
+    async fn freshness(&self, context: &Context<'_>) -> Result<Freshness> {
+        let last_success_at = refresh::last_success_at(context, self.0.dataset_id).await?;
+        freshness::freshness(context, self.0.dataset_id, last_success_at).await
+    }
+
+    /// The runs that wrote it, latest first.
+    #[graphql(complexity = "first.unwrap_or(10).clamp(1, 200) as usize / 10 + child_complexity")]
+    async fn runs(
+        &self,
+        context: &Context<'_>,
+        #[graphql(desc = "At most so many; 10 unless said otherwise, 200 at the most.")]
+        first: Option<i32>,
+        #[graphql(desc = "Go on after this cursor.")] after: Option<String>,
+    ) -> Result<Connection<OpaqueCursor<RunCursor>, DatasetRun>> {
+        refresh::runs(context, self.0.dataset_id, first, after.as_deref()).await
+    }
+}
+
+/// The order of datasets.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Enum)]
+pub enum DatasetOrder {
+    /// By name.
+    #[default]
+    Name,
+    /// STALE, UNKNOWN, WARN, FRESH, NOT_APPLICABLE; in each the one that has been so longest first.
+    /// All pages of one list are judged at the instant of its first page.
+    WorstFirst,
+}
+
+/// Which datasets are asked for. What is left out does not matter.
+#[derive(Debug, Default, InputObject)]
+pub struct DatasetFilter {
+    /// In any of these statuses.
+    status: Option<Vec<FreshnessStatus>>,
+    /// One of its owners is exactly this.
+    owner: Option<String>,
+    /// Its domain is exactly this.
+    domain: Option<String>,
+    /// It has this tag.
+    tag: Option<String>,
+    /// Its namespace, name or description holds this, whatever the case.
+    text: Option<String>,
+    /// ACTIVE unless said otherwise.
+    lifecycle: Option<DatasetLifecycle>,
+}
+
+impl From<DatasetFilter> for page::Filter {
+    fn from(filter: DatasetFilter) -> Self {
+        let statuses = filter.status.unwrap_or_default();
+        Self {
+            statuses: statuses.into_iter().map(Into::into).collect(),
+            owner: filter.owner,
+            domain: filter.domain,
+            tag: filter.tag,
+            text: filter.text,
+            lifecycle: filter.lifecycle.map(Into::into),
+        }
+    }
+}
+
+/// The place of a dataset in either order. A cursor of one order is none of the other.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum DatasetCursor {
+    /// By name.
+    #[serde(rename = "n")]
+    Name(NamePosition),
+    /// Worst first.
+    #[serde(rename = "w")]
+    Worst(WorstPosition),
+}
+
+type DatasetConnection = Connection<OpaqueCursor<DatasetCursor>, Dataset>;
+
+async fn datasets(
+    call: &Call,
+    filter: &page::Filter,
+    order: DatasetOrder,
+    page: Page<DatasetCursor>,
+) -> Result<DatasetConnection> {
+    let tx = call.db().read().await?;
+    let limit = page.limit();
+    let nodes: Vec<_> = match (order, &page.after) {
+        (DatasetOrder::Name, None) => {
+            named_nodes(page::by_name(&tx, filter, call.now(), None, limit).await?)
+        }
+        (DatasetOrder::Name, Some(DatasetCursor::Name(after))) => {
+            named_nodes(page::by_name(&tx, filter, call.now(), Some(after), limit).await?)
+        }
+        (DatasetOrder::WorstFirst, None) => {
+            ranked_nodes(page::worst_first(&tx, filter, call.now(), None, limit).await?)
+        }
+        (DatasetOrder::WorstFirst, Some(DatasetCursor::Worst(after))) => {
+            ranked_nodes(page::worst_first(&tx, filter, call.now(), Some(after), limit).await?)
+        }
+        _ => return Err(Error::bad_input("after", "is a cursor of another order")),
+    };
+    Ok(page.connection(nodes))
+}
+
+fn named_nodes(records: Vec<Record>) -> Vec<(DatasetCursor, Dataset)> {
+    let position =
+        |record: &Record| NamePosition { name: record.name.clone(), dataset_id: record.dataset_id };
+    let node = |record| (DatasetCursor::Name(position(&record)), Dataset(record));
+    records.into_iter().map(node).collect()
+}
+
+fn ranked_nodes(ranked: Vec<Ranked>) -> Vec<(DatasetCursor, Dataset)> {
+    let node = |ranked: Ranked| (DatasetCursor::Worst(ranked.position), Dataset(ranked.record));
+    ranked.into_iter().map(node).collect()
+}
+
+/// The root fields about datasets.
+#[derive(Debug, Default)]
+pub struct DatasetQuery;
+
+#[Object]
+impl DatasetQuery {
+    /// The dataset with this id.
+    async fn dataset(&self, context: &Context<'_>, id: ID) -> Nullable<Dataset> {
+        nullable(Dataset::with_id(context, &id).await)
+    }
+
+    /// The dataset with this URN; an alias's URN finds it as well.
+    async fn dataset_by_urn(&self, context: &Context<'_>, urn: String) -> Nullable<Dataset> {
+        nullable(Dataset::with_urn(context, &urn).await)
+    }
+
+    /// The datasets of the caller's tenant.
+    #[graphql(complexity = "first.unwrap_or(50).clamp(1, 200) as usize / 10 + child_complexity")]
+    async fn datasets(
+        &self,
+        context: &Context<'_>,
+        #[graphql(desc = "Which ones.")] filter: Option<DatasetFilter>,
+        #[graphql(desc = "In which order; by name unless said otherwise.", default)]
+        order: DatasetOrder,
+        #[graphql(desc = "At most so many; 50 unless said otherwise, 200 at the most.")]
+        first: Option<i32>,
+        #[graphql(desc = "Go on after this cursor.")] after: Option<String>,
+    ) -> Result<DatasetConnection> {
+        let call = call(context)?;
+        call.authorize(Operation::DatasetRead)?;
+        let filter = filter.unwrap_or_default().into();
+        datasets(call, &filter, order, Page::parse(first, after.as_deref(), 50)?).await
+    }
+
+    #[graphql(entity)]
+    async fn find_dataset_by_id(&self, context: &Context<'_>, id: ID) -> Nullable<Dataset> {
+        nullable(Dataset::with_id(context, &id).await)
+    }
+
+    #[graphql(entity)]
+    async fn find_dataset_by_name(
+        &self,
+        context: &Context<'_>,
+        namespace: String,
+        name: String,
+    ) -> Nullable<Dataset> {
+        nullable(Dataset::named(context, DatasetName::parse(namespace, name)).await)
+    }
+}

@@ -8,5 +8,6 @@ pub mod command;
 pub mod graphql;
 pub mod loader;
 pub mod model;
+mod mutation;
 pub mod page;
 pub mod repository;

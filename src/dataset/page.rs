@@ -7,6 +7,7 @@
 
 use chrono::{DateTime, Utc};
 use sea_orm::{FromQueryResult, Value};
+use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use super::{
@@ -33,7 +34,7 @@ pub struct Filter {
 }
 
 /// Where a page by name goes on.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct NamePosition {
     /// The name of the last dataset before it.
     pub name: String,
@@ -42,7 +43,7 @@ pub struct NamePosition {
 }
 
 /// Where a page of the worst goes on.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct WorstPosition {
     /// The instant at which the first page was judged. Later pages are judged at the same, so that
     /// no dataset is passed over because its status changed in between.
@@ -129,7 +130,7 @@ pub async fn by_name(
     filter: &Filter,
     now: DateTime<Utc>,
     after: Option<&NamePosition>,
-    limit: u64,
+    limit: u32,
 ) -> Result<Vec<Record>> {
     let mut sql = Sql { text: String::new(), values: Vec::new() };
     if filter.statuses.is_empty() {
@@ -151,7 +152,7 @@ pub async fn by_name(
         let (name, id) = (sql.bind(after.name.as_str()), sql.bind(after.dataset_id));
         sql.text += &format!(" AND (r.name, r.dataset_id) > (${name}, ${id})");
     }
-    let limit = sql.bind(i64::try_from(limit).unwrap_or(i64::MAX));
+    let limit = sql.bind(i64::from(limit));
     sql.text += &format!(" ORDER BY r.name, r.dataset_id LIMIT ${limit}");
     Ok(tx.query_sql(sql.text, sql.values).await?)
 }
@@ -173,7 +174,7 @@ pub async fn worst_first(
     filter: &Filter,
     now: DateTime<Utc>,
     after: Option<&WorstPosition>,
-    limit: u64,
+    limit: u32,
 ) -> Result<Vec<Ranked>> {
     let as_of = after.map_or(now, |position| position.as_of);
     let mut sql = Sql { text: String::new(), values: vec![as_of.into()] };
@@ -181,7 +182,7 @@ pub async fn worst_first(
     // A constant, not a parameter: the indexes hold the listed ones only.
     let listed = if listed { "s.listed" } else { "NOT s.listed" };
     let registry = sql.registry_filter(filter);
-    let limit = sql.bind(i64::try_from(limit).unwrap_or(i64::MAX));
+    let limit = sql.bind(i64::from(limit));
     let position =
         after.map(|after| (after.rank, sql.bind(after.deadline), sql.bind(after.dataset_id)));
 

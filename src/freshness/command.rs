@@ -22,13 +22,16 @@ pub enum Set {
     OtherVersion,
 }
 
-/// A policy to be set.
-#[derive(Debug, Clone, Copy)]
+/// A policy to be set, as it was asked for. It is read inside the frame of the change, so that what
+/// is refused is audited like what is done.
+#[derive(Debug, Clone)]
 pub struct NewPolicy {
     /// For which dataset.
-    pub dataset_id: Uuid,
-    /// What it asks.
-    pub max_age: MaxAge,
+    pub dataset_id: Result<Uuid>,
+    /// The age in seconds beyond which to warn.
+    pub warn_after: Option<i64>,
+    /// The age in seconds beyond which the dataset is stale.
+    pub fail_after: Option<i64>,
     /// Whether it counts.
     pub mode: Mode,
     /// The version that the caller believes to be in force, if it matters; 0 stands for none.
@@ -41,9 +44,11 @@ pub struct NewPolicy {
 /// [`Error::Forbidden`]; [`Error::NotFound`] for a missing or a foreign dataset.
 pub async fn set(call: &Call, new: NewPolicy) -> Result<Set> {
     let operation = Operation::FreshnessPolicySet;
-    trail::change(call, operation, Some(new.dataset_id), async {
+    trail::change(call, operation, new.dataset_id.clone().ok(), async {
+        let id = new.dataset_id?;
+        let max_age = MaxAge::parse(new.warn_after, new.fail_after)?;
         let tx = call.db().write().await?;
-        let locked = repository::lock(&tx, new.dataset_id).await?;
+        let locked = repository::lock(&tx, id).await?;
         let locked = locked.ok_or(Error::NotFound("dataset"))?;
         let in_force = locked.policy_version.unwrap_or(0);
         let accepted = new.expected_version.is_none_or(|expected| expected == in_force);
@@ -53,15 +58,15 @@ pub async fn set(call: &Call, new: NewPolicy) -> Result<Set> {
                     limit: "policyVersions",
                     maximum: i32::MAX.unsigned_abs().into(),
                 })?,
-                max_age: new.max_age,
+                max_age,
                 mode: new.mode,
             };
             let timing = Timing::of(Some(&policy), locked.last_success_at);
-            repository::set(&tx, call, new.dataset_id, &policy, &timing).await?;
+            repository::set(&tx, call, id, &policy, &timing).await?;
         }
         let outcome =
             if accepted { Outcome::Success } else { Outcome::Rejected(ErrorCode::Conflict) };
-        let dataset_id = Some(new.dataset_id);
+        let dataset_id = Some(id);
         audit::append(&tx, call, &[Entry { operation, dataset_id, resource: None, outcome }])
             .await?;
         tx.commit().await?;

@@ -1,1 +1,342 @@
-//! (next commit)
+//! Runs and refresh states in the graph.
+
+use async_graphql::{
+    Context, Enum, ID, Object, SimpleObject,
+    connection::{Connection, OpaqueCursor},
+};
+use chrono::{DateTime, Utc};
+use uuid::Uuid;
+
+pub use super::mutation::RefreshMutation;
+use super::{
+    loader::{LogsOfRuns, RunPage, RunPages, Runs, States},
+    model,
+    repository::{LogRow, Run, RunPosition, State},
+};
+use crate::{
+    auth::policy::Operation,
+    dataset::graphql::Dataset,
+    error::{Error, Result},
+    graphql::{
+        call,
+        connection::Page,
+        errors::{Nullable, nullable},
+        scalars::{BigInt, uuid},
+        shared,
+    },
+};
+
+/// The state of a run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Enum)]
+#[graphql(remote = "model::RunState")]
+pub enum RunState {
+    /// Nothing is known of its state yet.
+    New,
+    /// It started, or is running, and did not end.
+    Running,
+    /// It succeeded.
+    Completed,
+    /// It was stopped.
+    Aborted,
+    /// It failed.
+    Failed,
+}
+
+/// What became of the refreshes of a dataset so far.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Enum)]
+#[graphql(remote = "model::RefreshStatus")]
+pub enum RefreshStatus {
+    /// None of them came to an end that decides anything.
+    Never,
+    /// One is going on.
+    Refreshing,
+    /// The last one succeeded.
+    Ready,
+    /// The last one failed.
+    Failed,
+}
+
+/// A namespace and a name there, as OpenLineage names a job.
+#[derive(Debug, SimpleObject)]
+pub struct Job {
+    /// Where it lives: usually the scheduler.
+    namespace: String,
+    /// Its name there.
+    name: String,
+}
+
+/// What became of the refreshes of a dataset so far: a function of the set of its runs, whatever
+/// the order in which they were reported.
+#[derive(Debug)]
+pub struct RefreshState(State);
+
+#[Object]
+impl RefreshState {
+    /// What became of them.
+    async fn status(&self) -> Result<RefreshStatus> {
+        let status: model::RefreshStatus = self.0.status.parse().map_err(Error::internal)?;
+        Ok(status.into())
+    }
+
+    /// When the last completed run ended. Nothing else moves it.
+    async fn last_success_at(&self) -> Option<DateTime<Utc>> {
+        self.0.last_success_at
+    }
+
+    /// The last completed run.
+    async fn last_success_run_id(&self) -> Option<ID> {
+        self.0.last_success_run_id.map(Into::into)
+    }
+
+    /// The last run, however it ended.
+    async fn last_run_id(&self) -> Option<ID> {
+        self.0.last_run_id.map(Into::into)
+    }
+
+    /// When the last run took place.
+    async fn last_run_at(&self) -> Option<DateTime<Utc>> {
+        self.0.last_run_at
+    }
+
+    /// The state of the last run.
+    async fn last_run_state(&self) -> Result<Option<RunState>> {
+        let state = self.0.last_run_state.as_deref();
+        let state = state.map(str::parse::<model::RunState>).transpose();
+        Ok(state.map_err(Error::internal)?.map(Into::into))
+    }
+
+    /// Since when the dataset is being refreshed, while it is.
+    async fn running_since(&self) -> Option<DateTime<Utc>> {
+        self.0.running_since
+    }
+
+    /// Rows written by the last completed run.
+    async fn row_count(&self) -> Option<BigInt> {
+        self.0.row_count.map(BigInt)
+    }
+
+    /// Bytes written by the last completed run.
+    async fn byte_count(&self) -> Option<BigInt> {
+        self.0.byte_count.map(BigInt)
+    }
+
+    /// How far the source had come that the last completed run read.
+    async fn source_watermark(&self) -> Option<DateTime<Utc>> {
+        self.0.source_watermark
+    }
+
+    /// Failed runs since the last completed one.
+    async fn consecutive_failures(&self) -> i32 {
+        self.0.consecutive_failures
+    }
+
+    /// When this was last brought up to date.
+    async fn updated_at(&self) -> DateTime<Utc> {
+        self.0.updated_at
+    }
+}
+
+async fn load_state(context: &Context<'_>, dataset_id: Uuid) -> Result<State> {
+    let state = shared::<States>(context)?.load(dataset_id).await?;
+    state.ok_or_else(|| Error::internal("a dataset has no refresh state"))
+}
+
+/// The refresh state of a dataset.
+pub(crate) async fn state(context: &Context<'_>, dataset_id: Uuid) -> Result<RefreshState> {
+    load_state(context, dataset_id).await.map(RefreshState)
+}
+
+/// When a dataset last succeeded.
+pub(crate) async fn last_success_at(
+    context: &Context<'_>,
+    dataset_id: Uuid,
+) -> Result<Option<DateTime<Utc>>> {
+    load_state(context, dataset_id).await.map(|state| state.last_success_at)
+}
+
+/// What one run did to one dataset.
+#[derive(Debug)]
+pub struct DatasetRun(LogRow);
+
+#[Object]
+impl DatasetRun {
+    /// The run's identifier.
+    async fn run_id(&self) -> ID {
+        self.0.run_id.into()
+    }
+
+    /// The run.
+    async fn run(&self, context: &Context<'_>) -> Nullable<RefreshRun> {
+        nullable(RefreshRun::load(context, self.0.run_id).await)
+    }
+
+    /// The dataset.
+    async fn dataset(&self, context: &Context<'_>) -> Nullable<Dataset> {
+        nullable(Dataset::load(context, self.0.dataset_id).await)
+    }
+
+    /// The job that it is a run of.
+    async fn job(&self) -> Job {
+        Job { namespace: self.0.job_namespace.clone(), name: self.0.job_name.clone() }
+    }
+
+    /// The state of the run.
+    async fn state(&self) -> Result<RunState> {
+        let state: model::RunState = self.0.state.parse().map_err(Error::internal)?;
+        Ok(state.into())
+    }
+
+    /// When the run started; unknown until its START arrives.
+    async fn started_at(&self) -> Option<DateTime<Utc>> {
+        self.0.started_at
+    }
+
+    /// When the run ended.
+    async fn ended_at(&self) -> Option<DateTime<Utc>> {
+        self.0.ended_at
+    }
+
+    /// Rows written to the dataset.
+    async fn row_count(&self) -> Option<BigInt> {
+        self.0.row_count.map(BigInt)
+    }
+
+    /// Bytes written to the dataset.
+    async fn byte_count(&self) -> Option<BigInt> {
+        self.0.byte_count.map(BigInt)
+    }
+
+    /// Files written to the dataset.
+    async fn file_count(&self) -> Option<BigInt> {
+        self.0.file_count.map(BigInt)
+    }
+
+    /// How far the source had come that the run read.
+    async fn source_watermark(&self) -> Option<DateTime<Utc>> {
+        self.0.source_watermark
+    }
+
+    /// Whether events contradicted each other about how the run ended.
+    async fn conflict(&self) -> bool {
+        self.0.conflict
+    }
+
+    /// Why the run failed, if it did and said so.
+    async fn error_message(&self) -> Option<&str> {
+        self.0.error_message.as_deref()
+    }
+}
+
+/// The place of a run among those of a dataset.
+pub type RunCursor = RunPosition;
+
+/// The runs that wrote a dataset, latest first.
+pub(crate) async fn runs(
+    context: &Context<'_>,
+    dataset_id: Uuid,
+    first: Option<i32>,
+    after: Option<&str>,
+) -> Result<Connection<OpaqueCursor<RunCursor>, DatasetRun>> {
+    call(context)?.authorize(Operation::RunRead)?;
+    let page = Page::<RunPosition>::parse(first, after, 10)?;
+    let wanted = RunPage { dataset_id, after: page.after, limit: page.limit() };
+    let rows = shared::<RunPages>(context)?.load(wanted).await?.unwrap_or_default();
+    let nodes = rows.into_iter().map(|row| {
+        (RunPosition { effective_at: row.effective_at, run_id: row.run_id }, DatasetRun(row))
+    });
+    Ok(page.connection(nodes))
+}
+
+/// A run of a job: the fold of its events.
+#[derive(Debug, Clone)]
+pub struct RefreshRun(Run);
+
+impl RefreshRun {
+    /// The run with this id, or none: a missing and a foreign one look the same.
+    pub(crate) async fn load(context: &Context<'_>, id: Uuid) -> Result<Option<Self>> {
+        call(context)?.authorize(Operation::RunRead)?;
+        Ok(shared::<Runs>(context)?.load(id).await?.map(Self))
+    }
+
+    async fn with_id(context: &Context<'_>, id: &ID) -> Result<Option<Self>> {
+        call(context)?.authorize(Operation::RunRead)?;
+        Self::load(context, uuid(id, "id")?).await
+    }
+}
+
+#[Object]
+impl RefreshRun {
+    /// Its identifier, as its producer has it.
+    async fn id(&self) -> ID {
+        self.0.run_id.into()
+    }
+
+    /// The job that it is a run of.
+    async fn job(&self) -> Job {
+        Job { namespace: self.0.job_namespace.clone(), name: self.0.job_name.clone() }
+    }
+
+    /// Its state: its earliest terminal event decides.
+    async fn state(&self) -> Result<RunState> {
+        let state: model::RunState = self.0.state.parse().map_err(Error::internal)?;
+        Ok(state.into())
+    }
+
+    /// When it started; unknown until its START arrives.
+    async fn started_at(&self) -> Option<DateTime<Utc>> {
+        self.0.started_at
+    }
+
+    /// When it ended.
+    async fn ended_at(&self) -> Option<DateTime<Utc>> {
+        self.0.ended_at
+    }
+
+    /// The start of the period that it was scheduled for.
+    async fn nominal_start_at(&self) -> Option<DateTime<Utc>> {
+        self.0.nominal_start_at
+    }
+
+    /// The end of the period that it was scheduled for.
+    async fn nominal_end_at(&self) -> Option<DateTime<Utc>> {
+        self.0.nominal_end_at
+    }
+
+    /// The run that started it.
+    async fn parent_run_id(&self) -> Option<ID> {
+        self.0.parent_run_id.map(Into::into)
+    }
+
+    /// Whether events contradicted each other about how it ended.
+    async fn conflict(&self) -> bool {
+        self.0.conflict
+    }
+
+    /// Why it failed, if it did and said so.
+    async fn error_message(&self) -> Option<&str> {
+        self.0.error_message.as_deref()
+    }
+
+    /// What it did, dataset by dataset.
+    async fn outputs(&self, context: &Context<'_>) -> Result<Vec<DatasetRun>> {
+        let rows = shared::<LogsOfRuns>(context)?.load(self.0.run_id).await?;
+        Ok(rows.unwrap_or_default().into_iter().map(DatasetRun).collect())
+    }
+}
+
+/// The root fields about runs.
+#[derive(Debug, Default)]
+pub struct RefreshQuery;
+
+#[Object]
+impl RefreshQuery {
+    /// The run with this id.
+    async fn run(&self, context: &Context<'_>, id: ID) -> Nullable<RefreshRun> {
+        nullable(RefreshRun::with_id(context, &id).await)
+    }
+
+    #[graphql(entity)]
+    async fn find_refresh_run_by_id(&self, context: &Context<'_>, id: ID) -> Nullable<RefreshRun> {
+        nullable(RefreshRun::with_id(context, &id).await)
+    }
+}

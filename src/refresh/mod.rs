@@ -10,6 +10,7 @@
 pub mod graphql;
 pub mod loader;
 pub mod model;
+mod mutation;
 pub mod openlineage;
 pub mod record;
 pub mod repository;

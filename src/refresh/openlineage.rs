@@ -51,6 +51,19 @@ pub struct ParseLimits {
     pub max_future_skew: TimeDelta,
 }
 
+impl ParseLimits {
+    /// The limits of this service, at `now`.
+    #[must_use]
+    pub const fn at(now: DateTime<Utc>) -> Self {
+        Self {
+            max_events: 1_000,
+            max_datasets_per_event: 1_000,
+            now,
+            max_future_skew: TimeDelta::seconds(300),
+        }
+    }
+}
+
 /// What a body holds, event by event, in the order sent.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct ParsedBatch {
@@ -181,6 +194,17 @@ pub fn parse(body: &[u8], limits: &ParseLimits) -> Result<ParsedBatch, ParseErro
         }));
     }
     Ok(batch)
+}
+
+/// Reads one event that is JSON already.
+///
+/// # Errors
+/// [`EventError`], as the first event of a batch.
+pub fn read(event: serde_json::Value, limits: &ParseLimits) -> Result<Event, EventError> {
+    event::Reader { limits, notes: &mut Vec::new() }.event(event).map_err(|problem| {
+        let place::Problem { code, field, message } = problem;
+        EventError { index: 0, code, field, message }
+    })
 }
 
 /// The texts of the events, each to be read on its own.

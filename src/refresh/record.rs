@@ -6,10 +6,11 @@
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 
+use chrono::{DateTime, Utc};
 use uuid::Uuid;
 
 use super::{
-    model::{Event, RunFold},
+    model::{ContentHash, Event, RunFold},
     resolve::{self, Ids},
     state_store,
     store::{self, EventRecord, LogRecord, Moved},
@@ -33,28 +34,24 @@ pub enum Recorded {
     Rejected(Error),
 }
 
-/// Records `events` for the caller; answers what became of each, in their order.
+/// An event that was sent, or why it cannot be recorded.
+pub type Submitted = Result<Event>;
+
+/// Records events for the caller; answers what became of each, in their order. `submitted` is read
+/// inside the frame of the change, so that a batch that cannot be read is audited as well.
 ///
 /// # Errors
-/// [`Error::Forbidden`], or whatever the database answers; none of the events is recorded then.
-pub async fn record(call: &Call, operation: Operation, events: &[Event]) -> Result<Vec<Recorded>> {
+/// [`Error::Forbidden`], what `submitted` answers, or whatever the database does; none of the
+/// events is recorded then.
+pub async fn record(
+    call: &Call,
+    operation: Operation,
+    submitted: impl Future<Output = Result<Vec<Submitted>>> + Send,
+) -> Result<Vec<Recorded>> {
     trail::change(call, operation, None, async {
+        let submitted = submitted.await?;
         let tx = call.db().write().await?;
-        let ids = resolve::datasets(&tx, call, events).await?;
-        let runs = merge_runs(&tx, call, events).await?;
-        let added = insert_events(&tx, call, events, &runs.refused).await?;
-        update_runs(&tx, call, &runs.changed, &ids).await?;
-        resolve::observe_schemas(&tx, events, &ids).await?;
-        let outcomes: Vec<_> = events
-            .iter()
-            .enumerate()
-            .map(|(index, event)| match runs.refused.get(&index) {
-                Some(error) => Recorded::Rejected(error.clone()),
-                None if added.contains(&event.content_hash()) => Recorded::Added,
-                None => Recorded::Duplicate,
-            })
-            .collect();
-        audit::append(&tx, call, &entries(operation, events, &outcomes, &ids)).await?;
+        let outcomes = record_all(&tx, call, operation, submitted).await?;
         tx.commit().await?;
         count(&outcomes);
         Ok(outcomes)
@@ -62,10 +59,63 @@ pub async fn record(call: &Call, operation: Operation, events: &[Event]) -> Resu
     .await
 }
 
+async fn record_all(
+    tx: &TenantTx,
+    call: &Call,
+    operation: Operation,
+    submitted: Vec<Submitted>,
+) -> Result<Vec<Recorded>> {
+    let mut outcomes: Vec<Option<Recorded>> = Vec::with_capacity(submitted.len());
+    let mut events = Vec::with_capacity(submitted.len());
+    for submitted in submitted {
+        match submitted {
+            Ok(event) => {
+                events.push(event);
+                outcomes.push(None);
+            }
+            Err(error) => outcomes.push(Some(Recorded::Rejected(error))),
+        }
+    }
+    let mut merged = merge_runs(tx, call, &events).await?;
+    // From here on nothing of a refused event leaves a trace.
+    let accepted =
+        events.iter().enumerate().filter(|(index, _)| !merged.refused.contains_key(index));
+    let accepted: Vec<_> = accepted.map(|(_, event)| event).collect();
+    let ids = resolve::datasets(tx, call, &accepted).await?;
+    let mut added = insert_events(tx, call, &accepted).await?;
+    update_runs(tx, call, &merged.changed, &ids).await?;
+    resolve::observe_schemas(tx, &accepted, &ids).await?;
+    let mut entries = Vec::with_capacity(outcomes.len());
+    let mut read = events.iter().enumerate();
+    let outcomes = outcomes.into_iter().map(|unreadable| {
+        if let Some(outcome) = unreadable {
+            entries.push(entry(operation, None, &outcome, &ids));
+            return outcome;
+        }
+        let Some((index, event)) = read.next() else {
+            return Recorded::Rejected(Error::internal("an event is missing"));
+        };
+        let outcome = match merged.refused.remove(&index) {
+            Some(error) => Recorded::Rejected(error),
+            // Taken out, so that of two that are alike in one batch the second is a duplicate.
+            None if added.remove(&event.content_hash()) => Recorded::Added,
+            None => Recorded::Duplicate,
+        };
+        entries.push(entry(operation, Some(event), &outcome, &ids));
+        outcome
+    });
+    let outcomes = outcomes.collect();
+    audit::append(tx, call, &entries).await?;
+    Ok(outcomes)
+}
+
+/// A run that is not as it was, and where it was in the log, if it was there.
+type Changed = (RunFold, Option<DateTime<Utc>>);
+
 /// What a batch does to runs.
 struct Merged {
-    /// The runs that are not as they were, with where they were in the log.
-    changed: Vec<(RunFold, Option<chrono::DateTime<chrono::Utc>>)>,
+    /// The runs that are not as they were.
+    changed: Vec<Changed>,
     /// The events that were refused, by their index.
     refused: HashMap<usize, Error>,
 }
@@ -128,7 +178,7 @@ async fn merge_known(
     events: &[Event],
     known: &[Uuid],
     refused: &mut HashMap<usize, Error>,
-) -> Result<Vec<(RunFold, Option<chrono::DateTime<chrono::Utc>>)>> {
+) -> Result<Vec<Changed>> {
     let mut changed = Vec::new();
     for stored in store::lock_runs(tx, known).await? {
         let id = stored.run_id();
@@ -152,32 +202,21 @@ async fn merge_known(
     Ok(changed)
 }
 
-/// Adds the events that are not refused; answers the hashes of those that are new.
+/// Adds events; answers the hashes of those that are new.
 async fn insert_events(
     tx: &TenantTx,
     call: &Call,
-    events: &[Event],
-    refused: &HashMap<usize, Error>,
-) -> Result<HashSet<super::model::ContentHash>> {
-    let rows: Vec<_> = events
-        .iter()
-        .enumerate()
-        .filter(|(index, _)| !refused.contains_key(index))
-        .map(|(_, event)| EventRecord::of(event))
-        .collect();
-    if rows.is_empty() {
+    events: &[&Event],
+) -> Result<HashSet<ContentHash>> {
+    if events.is_empty() {
         return Ok(HashSet::new());
     }
+    let rows: Vec<_> = events.iter().map(|event| EventRecord::of(event)).collect();
     Ok(store::insert_events(tx, &rows, call.now()).await?.into_iter().collect())
 }
 
 /// Brings the log and the refresh states up to the changed runs.
-async fn update_runs(
-    tx: &TenantTx,
-    call: &Call,
-    changed: &[(RunFold, Option<chrono::DateTime<chrono::Utc>>)],
-    ids: &Ids,
-) -> Result<()> {
+async fn update_runs(tx: &TenantTx, call: &Call, changed: &[Changed], ids: &Ids) -> Result<()> {
     let moved: Vec<_> = changed
         .iter()
         .filter_map(|(run, before)| {
@@ -213,29 +252,28 @@ async fn update_runs(
     state_store::refresh(tx, &states, call.now()).await
 }
 
-fn entries(operation: Operation, events: &[Event], outcomes: &[Recorded], ids: &Ids) -> Vec<Entry> {
-    let entry = |event: &Event, outcome: &Recorded| {
-        // The one dataset that it is about, if it is about one.
-        let mut datasets = match event {
-            Event::Run(event) => event.outputs.iter().map(|output| &output.dataset).collect(),
-            Event::Job(_) => Vec::new(),
-            Event::Dataset(event) => vec![&event.dataset],
-        };
-        let dataset = if datasets.len() == 1 { datasets.pop() } else { None };
-        Entry {
-            operation,
-            dataset_id: dataset.and_then(|name| ids.get(name).copied()),
-            resource: Some(match event {
-                Event::Run(event) => format!("run:{}", event.run_id),
-                Event::Job(_) | Event::Dataset(_) => format!("event:{}", event.content_hash()),
-            }),
-            outcome: match outcome {
-                Recorded::Added | Recorded::Duplicate => Outcome::Success,
-                Recorded::Rejected(error) => Outcome::of(error),
-            },
-        }
+fn entry(operation: Operation, event: Option<&Event>, outcome: &Recorded, ids: &Ids) -> Entry {
+    // The one dataset that it is about, if it is about one.
+    let dataset = match event {
+        Some(Event::Run(event)) => match event.outputs.as_slice() {
+            [output] => Some(&output.dataset),
+            _ => None,
+        },
+        Some(Event::Dataset(event)) => Some(&event.dataset),
+        Some(Event::Job(_)) | None => None,
     };
-    events.iter().zip(outcomes).map(|(event, outcome)| entry(event, outcome)).collect()
+    Entry {
+        operation,
+        dataset_id: dataset.and_then(|name| ids.get(name).copied()),
+        resource: event.map(|event| match event {
+            Event::Run(event) => format!("run:{}", event.run_id),
+            Event::Job(_) | Event::Dataset(_) => format!("event:{}", event.content_hash()),
+        }),
+        outcome: match outcome {
+            Recorded::Added | Recorded::Duplicate => Outcome::Success,
+            Recorded::Rejected(error) => Outcome::of(error),
+        },
+    }
 }
 
 fn count(outcomes: &[Recorded]) {

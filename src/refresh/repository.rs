@@ -3,6 +3,7 @@
 use chrono::{DateTime, Utc};
 use entity::{dataset_refresh_state, dataset_run_log, run};
 use sea_orm::{ColumnTrait, EntityTrait, QueryFilter, QueryOrder, Value};
+use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use crate::{db::TenantTx, error::Result};
@@ -45,7 +46,7 @@ pub async fn log_of_runs(tx: &TenantTx, runs: &[Uuid]) -> Result<Vec<LogRow>> {
 }
 
 /// Where a page of runs goes on: the last run before it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct RunPosition {
     /// When it took place.
     pub effective_at: DateTime<Utc>,

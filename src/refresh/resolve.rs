@@ -23,9 +23,9 @@ pub(super) type Ids = HashMap<DatasetName, Uuid>;
 
 /// The datasets that the events name. One that is not known yet is registered, with the
 /// description and the owners that an event gives; those of a known one are left to its people.
-pub(super) async fn datasets(tx: &TenantTx, call: &Call, events: &[Event]) -> Result<Ids> {
+pub(super) async fn datasets(tx: &TenantTx, call: &Call, events: &[&Event]) -> Result<Ids> {
     let mut named: BTreeMap<&DatasetName, Option<&DatasetFacets>> = BTreeMap::new();
-    for (name, facets) in events.iter().flat_map(Event::datasets) {
+    for (name, facets) in events.iter().flat_map(|event| event.datasets()) {
         let known = named.entry(name).or_default();
         *known = known.or(facets);
     }
@@ -70,7 +70,7 @@ pub(super) async fn outputs<'a>(
 }
 
 /// Keeps the schemas that events report, for the schema registry.
-pub(super) async fn observe_schemas(tx: &TenantTx, events: &[Event], ids: &Ids) -> Result<()> {
+pub(super) async fn observe_schemas(tx: &TenantTx, events: &[&Event], ids: &Ids) -> Result<()> {
     let mut observed: BTreeMap<(Uuid, ContentHash), SchemaRecord<'_>> = BTreeMap::new();
     for event in events {
         for (name, facets) in event.datasets() {

@@ -48,12 +48,12 @@ struct Head {
 
 /// Reads one event and collects what is wrong with it nevertheless.
 pub(super) struct Reader<'r> {
-    limits: &'r ParseLimits,
-    notes: &'r mut Vec<Note>,
+    pub(super) limits: &'r ParseLimits,
+    pub(super) notes: &'r mut Vec<Note>,
 }
 
 impl Reader<'_> {
-    fn event(&mut self, value: Value) -> Result<Event, Problem> {
+    pub(super) fn event(&mut self, value: Value) -> Result<Event, Problem> {
         let root = Place::root(&value);
         // The kinds are told apart by their shape, as in the spec.
         let has_run = root.get("run")?.is_some() || root.get("eventType")?.is_some();

@@ -1,0 +1,87 @@
+//! The graph: its roots, what every resolver shares, and the schema put together.
+//!
+//! A feature's types and resolvers are in its own `graphql.rs`; here they are only joined. To add a
+//! root field: in the feature, where it asks [`Call::authorize`](crate::call::Call::authorize)
+//! first; the test of the policy table fails for one that does not.
+
+pub mod connection;
+pub mod errors;
+mod me;
+pub mod scalars;
+pub mod sdl;
+
+use async_graphql::{Context, EmptySubscription, MergedObject, Request, Schema};
+
+use crate::{
+    call::Call,
+    dataset::{
+        graphql::{DatasetMutation, DatasetQuery},
+        loader::{Aliases, DatasetIds, Datasets},
+    },
+    freshness::{
+        graphql::{FreshnessMutation, FreshnessQuery},
+        loader::Policies,
+    },
+    refresh::{
+        graphql::{RefreshMutation, RefreshQuery},
+        loader::{LogsOfRuns, RunPages, Runs, States},
+    },
+};
+
+/// Everything that can be read.
+#[derive(Debug, Default, MergedObject)]
+pub struct Query(DatasetQuery, FreshnessQuery, RefreshQuery, me::MeQuery);
+
+/// Everything that can be changed.
+#[derive(Debug, Default, MergedObject)]
+pub struct Mutation(DatasetMutation, FreshnessMutation, RefreshMutation);
+
+/// The schema of the subgraph.
+pub type Subgraph = Schema<Query, Mutation, EmptySubscription>;
+
+/// How deep a selection may be nested. The deepest that the graph makes sense of is about half.
+const MAX_DEPTH: usize = 24;
+/// How many fields one operation may select, fragments spread.
+const MAX_COMPLEXITY: usize = 4_000;
+
+/// Puts the schema together.
+#[must_use]
+pub fn subgraph() -> Subgraph {
+    Schema::build(Query::default(), Mutation::default(), EmptySubscription)
+        .enable_federation()
+        .disable_suggestions()
+        .limit_depth(MAX_DEPTH)
+        .limit_complexity(MAX_COMPLEXITY)
+        .finish()
+}
+
+/// The request with what its resolvers need: the call, and loaders that belong to it alone.
+#[must_use]
+pub fn with_call(request: Request, call: Call) -> Request {
+    request
+        .data(Datasets::new(&call))
+        .data(DatasetIds::new(&call))
+        .data(Aliases::new(&call))
+        .data(States::new(&call))
+        .data(Policies::new(&call))
+        .data(Runs::new(&call))
+        .data(LogsOfRuns::new(&call))
+        .data(RunPages::new(&call))
+        .data(call)
+}
+
+/// The call that a resolver is part of.
+///
+/// # Errors
+/// [`Error::Internal`](crate::error::Error::Internal) if the request was not made by [`with_call`].
+pub fn call<'a>(context: &Context<'a>) -> crate::error::Result<&'a Call> {
+    shared(context)
+}
+
+/// Something that [`with_call`] put into the request.
+///
+/// # Errors
+/// As for [`call`].
+pub fn shared<'a, T: Send + Sync + 'static>(context: &Context<'a>) -> crate::error::Result<&'a T> {
+    context.data::<T>().map_err(|error| crate::error::Error::internal(error.message))
+}

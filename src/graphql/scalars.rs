@@ -1,0 +1,35 @@
+//! Scalars beyond GraphQL's own, and identifiers.
+
+use async_graphql::{ID, InputValueError, InputValueResult, Scalar, ScalarType, Value};
+use uuid::Uuid;
+
+use crate::error::{Error, Result};
+
+/// A whole number of up to 64 bits, as a string in answers (JSON numbers lose precision beyond 53
+/// bits in many clients); a string or a number in input.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct BigInt(pub i64);
+
+#[Scalar(name = "BigInt")]
+impl ScalarType for BigInt {
+    fn parse(value: Value) -> InputValueResult<Self> {
+        let parsed = match &value {
+            Value::String(text) => text.parse().ok(),
+            Value::Number(number) => number.as_i64(),
+            _ => None,
+        };
+        parsed.map(Self).ok_or_else(|| InputValueError::custom("is not a whole number of 64 bits"))
+    }
+
+    fn to_value(&self) -> Value {
+        Value::String(self.0.to_string())
+    }
+}
+
+/// Reads an identifier of a `kind` of thing at `field`.
+///
+/// # Errors
+/// [`Error::BadUserInput`] for what no thing has as its identifier.
+pub fn uuid(id: &ID, field: &'static str) -> Result<Uuid> {
+    Uuid::try_parse(id.as_str()).map_err(|_| Error::bad_input(field, "is not an identifier"))
+}
