@@ -114,12 +114,18 @@ download_postgres() {
 # Sets the array `pip` to a command that installs.
 pip=()
 ensure_pip() {
-  if ! command -v python3 >/dev/null || ! python3 -m pip --version >/dev/null 2>&1; then
-    can_apt || die "Python's pip is needed: install python3-pip"
-    apt python3 python3-pip
-  fi
   # The systems that keep pip away from their own packages mean no folder of ours.
   pip=(env PIP_BREAK_SYSTEM_PACKAGES=1 python3 -m pip)
+  if "${pip[@]}" --version >/dev/null 2>&1; then
+    return
+  fi
+  if can_apt; then
+    apt python3 python3-pip
+  elif python3 -m venv "$CARGO_TARGET_DIR/pip" >/dev/null 2>&1; then
+    pip=("$CARGO_TARGET_DIR/pip/bin/python" -m pip)
+  else
+    die "Python's pip is needed: install python3-pip"
+  fi
 }
 
 # The OpenLineage clients that the tests run, in an environment of their own.
@@ -127,7 +133,7 @@ ensure_python_clients() {
   local requirements=$top/tests/clients/requirements.txt
   local folder=$CARGO_TARGET_DIR/python-clients
   export DRR_TEST_PYTHON=$folder/bin/python
-  if cmp -s "$requirements" "$folder/installed" && "$DRR_TEST_PYTHON" -c '' 2>/dev/null; then
+  if cmp -s "$requirements" "$folder/installed" && "$DRR_TEST_PYTHON" -c 'import openlineage' 2>/dev/null; then
     return
   fi
   say "installing the OpenLineage clients into $folder"
