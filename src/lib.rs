@@ -16,4 +16,5 @@
 
 pub mod auth;
 pub mod clock;
+pub mod config;
 pub mod error;

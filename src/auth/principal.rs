@@ -23,9 +23,8 @@ impl TenantId {
     /// [`InvalidTenantId`] for anything outside the whitelist.
     pub fn parse(text: &str) -> Result<Self, InvalidTenantId> {
         let allowed = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
-        let valid = (2..=63).contains(&text.len())
-            && text.bytes().all(allowed)
-            && !text.starts_with('-');
+        let valid =
+            (2..=63).contains(&text.len()) && text.bytes().all(allowed) && !text.starts_with('-');
         if valid { Ok(Self(text.into())) } else { Err(InvalidTenantId) }
     }
 
