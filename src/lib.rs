@@ -18,3 +18,5 @@ pub mod auth;
 pub mod clock;
 pub mod config;
 pub mod error;
+pub mod http;
+pub mod telemetry;

@@ -128,7 +128,7 @@ pub(super) const KEYS: &[Key] = &[
     key("limits.graphql_document_depth", Kind::Number(8, 200), Some("64")),
     key("limits.graphql_document_tokens", Kind::Number(100, 1_000_000), Some("8000")),
     key("limits.lineage_body_bytes", Kind::Number(1_024, GIB), Some("10485760")),
-    key("limits.lineage_wire_bytes", Kind::Number(1_024, GIB), Some("5242880")),
+    key("limits.lineage_compressed_bytes", Kind::Number(1_024, GIB), Some("5242880")),
     key("log.format", Kind::Choice(&["json", "text"]), Some("json")),
     key("log.filter", Kind::Text, Some("info")),
 ];

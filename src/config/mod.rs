@@ -146,8 +146,8 @@ pub struct Limits {
     pub graphql_document: DocumentLimits,
     /// A lineage request's body after decompression.
     pub lineage_body_bytes: usize,
-    /// A lineage request's body as it comes over the wire.
-    pub lineage_wire_bytes: usize,
+    /// A compressed lineage request's body as it comes over the wire.
+    pub lineage_compressed_bytes: usize,
 }
 
 /// What a GraphQL document may be before anything parses it.

@@ -152,7 +152,7 @@ fn limits(from: &Resolved) -> Result<Limits, ConfigError> {
             tokens: required(from, "limits.graphql_document_tokens")?,
         },
         lineage_body_bytes: required(from, "limits.lineage_body_bytes")?,
-        lineage_wire_bytes: required(from, "limits.lineage_wire_bytes")?,
+        lineage_compressed_bytes: required(from, "limits.lineage_compressed_bytes")?,
     })
 }
 
