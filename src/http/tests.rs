@@ -214,6 +214,17 @@ async fn slow_bodies_are_answered_and_cut() {
 }
 
 #[tokio::test]
+async fn a_client_that_waits_is_refused_before_it_sends() {
+    let server = public(|_| {}).await;
+    let mut stream = server.connect().await;
+    let head = "POST /body HTTP/1.1\r\nHost: h\r\nExpect: 100-continue\r\nContent-Length: 20000000\r\n\r\n";
+    stream.write_all(head.as_bytes()).await.unwrap();
+    let text = until_closed(stream).await;
+    assert!(text.starts_with("HTTP/1.1 413") && !text.contains("100 Continue"), "{text}");
+    assert!(text.contains("limits.lineage_body_bytes = 10485760"), "{text}");
+}
+
+#[tokio::test]
 async fn connections_over_the_limit_wait() {
     let server = public(|limits| limits.max_connections = 1).await;
     let request = b"GET /hello/x HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n";
