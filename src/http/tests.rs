@@ -224,6 +224,27 @@ async fn a_client_that_waits_is_refused_before_it_sends() {
     assert!(text.contains("limits.lineage_body_bytes = 10485760"), "{text}");
 }
 
+/// As Python's http.client does: everything is written before anything is read.
+#[tokio::test]
+async fn a_client_that_sends_all_first_still_sees_the_answer() {
+    let server = public(|_| {}).await;
+    for length in ["Content-Length: 20000000", "Transfer-Encoding: chunked"] {
+        let mut stream = server.connect().await;
+        let head =
+            format!("POST /body HTTP/1.1\r\nHost: h\r\nConnection: close\r\n{length}\r\n\r\n");
+        stream.write_all(head.as_bytes()).await.unwrap();
+        if length.starts_with("Transfer") {
+            stream.write_all(b"1312d00\r\n").await.unwrap();
+        }
+        stream.write_all(&vec![b'x'; 20_000_000]).await.unwrap();
+        if length.starts_with("Transfer") {
+            stream.write_all(b"\r\n0\r\n\r\n").await.unwrap();
+        }
+        let text = until_closed(stream).await;
+        assert!(text.starts_with("HTTP/1.1 413") && text.contains("LIMIT_EXCEEDED"), "{text}");
+    }
+}
+
 #[tokio::test]
 async fn connections_over_the_limit_wait() {
     let server = public(|limits| limits.max_connections = 1).await;
