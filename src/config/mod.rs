@@ -1,0 +1,236 @@
+//! Typed settings, validated once, before anything else starts.
+//!
+//! Defaults ← TOML file ← environment (`DRR_LISTEN__PUBLIC` is `listen.public`) ← flags. An unknown
+//! name is refused rather than ignored: a misspelt limit is no limit. A secret stands in the
+//! environment or in a file of its own, named by the `…_file` setting beside it; in the TOML file or
+//! on the command line it is refused.
+//!
+//! To add a setting, see [`keys`].
+
+use std::{
+    net::SocketAddr,
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+use serde::Serialize;
+
+mod error;
+mod keys;
+mod secret;
+mod sources;
+#[cfg(test)]
+mod tests;
+mod validate;
+
+pub use error::ConfigError;
+pub use secret::{DatabaseUrl, MASK, Secret};
+pub use sources::Sources;
+
+/// Which of the platform's environments this is; each has a logical schema of its own.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Environment {
+    /// Production.
+    Prod,
+    /// Staging.
+    Staging,
+    /// Development.
+    Dev,
+}
+
+impl Environment {
+    /// The logical schema in the database.
+    #[must_use]
+    pub const fn schema(self) -> &'static str {
+        match self {
+            Self::Prod => "storage_drr",
+            Self::Staging => "storage_drr_staging",
+            Self::Dev => "storage_drr_dev",
+        }
+    }
+}
+
+/// All settings, valid.
+#[derive(Debug, Clone, Serialize)]
+pub struct Settings {
+    /// `environment`
+    pub environment: Environment,
+    /// `listen.*`
+    pub listen: Listen,
+    /// `database.*`
+    pub database: Database,
+    /// `data_dir`: everything that the program itself keeps on disk.
+    pub data_dir: PathBuf,
+    /// `postgres_bin`: where `initdb` and `postgres` are, for the embedded database.
+    pub postgres_bin: Option<PathBuf>,
+    /// `auth.*`; absent when none of its identity settings is there (see [`Settings::require_auth`]).
+    pub auth: Option<Auth>,
+    /// `auth.pseudonym_key(_file)`
+    pub pseudonym_key: Option<Secret>,
+    /// `limits.*`
+    pub limits: Limits,
+    /// `log.*`
+    pub log: Log,
+}
+
+/// Where to listen.
+#[derive(Debug, Clone, Copy, Serialize)]
+pub struct Listen {
+    /// The GraphQL and REST interface for users.
+    pub public: SocketAddr,
+    /// Writes by the platform's own services.
+    pub internal: SocketAddr,
+    /// Health and metrics.
+    pub operations: SocketAddr,
+}
+
+/// The database.
+#[derive(Debug, Clone, Serialize)]
+pub struct Database {
+    /// The server; without one, the program starts its own.
+    pub url: Option<DatabaseUrl>,
+    /// The server as the owner of the schema, for migrations only.
+    pub migration_url: Option<DatabaseUrl>,
+    /// Connections per pool.
+    pub max_connections: u32,
+    /// How long a request waits for a connection.
+    pub acquire_timeout: Duration,
+    /// How long one statement may run.
+    pub statement_timeout: Duration,
+}
+
+/// Whose tokens are believed.
+#[derive(Debug, Clone, Serialize)]
+pub struct Auth {
+    /// The `iss` of every token.
+    pub issuer: String,
+    /// What must be among the `aud` of every token.
+    pub audience: String,
+    /// Where the issuer's keys are.
+    pub jwks: Jwks,
+    /// How often the keys are read again.
+    pub jwks_refresh: Duration,
+    /// How far the clocks may be apart; at most 30 s.
+    pub leeway: Duration,
+}
+
+/// Where a key set comes from.
+#[derive(Debug, Clone, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Jwks {
+    /// A file.
+    File(PathBuf),
+    /// An address.
+    Url(String),
+}
+
+/// Limits on what a caller may send and how slowly. Sizes in bytes.
+#[derive(Debug, Clone, Copy, Serialize)]
+pub struct Limits {
+    /// Open connections per listener; more wait to be accepted.
+    pub max_connections: usize,
+    /// The head of a request.
+    pub header_bytes: usize,
+    /// From the first byte of a request's head (or the connection) to its last.
+    pub header_timeout: Duration,
+    /// From a request's head to the end of its body.
+    pub body_timeout: Duration,
+    /// How long a connection may stay silent between requests.
+    pub idle_timeout: Duration,
+    /// How long a request may take, its body aside.
+    pub request_deadline: Duration,
+    /// How long requests in flight have to finish when the program ends.
+    pub drain_timeout: Duration,
+    /// A GraphQL request's body, before and after decompression.
+    pub graphql_body_bytes: usize,
+    /// A GraphQL document's text, depth of brackets and tokens.
+    pub graphql_document: DocumentLimits,
+    /// A lineage request's body after decompression.
+    pub lineage_body_bytes: usize,
+    /// A compressed lineage request's body as it comes over the wire.
+    pub lineage_compressed_bytes: usize,
+}
+
+/// What a GraphQL document may be before anything parses it.
+#[derive(Debug, Clone, Copy, Serialize)]
+pub struct DocumentLimits {
+    /// Bytes of the text.
+    pub bytes: usize,
+    /// Brackets open at once, of all three kinds.
+    pub depth: usize,
+    /// Tokens.
+    pub tokens: usize,
+}
+
+/// The log.
+#[derive(Debug, Clone, Serialize)]
+pub struct Log {
+    /// How a line is written.
+    pub format: LogFormat,
+    /// Which lines are written, as tracing's directives: `info,drr=debug`.
+    pub filter: String,
+}
+
+/// How a log line is written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum LogFormat {
+    /// One JSON object a line, for machines.
+    Json,
+    /// For a terminal.
+    Text,
+}
+
+impl Settings {
+    /// Reads and validates all sources.
+    ///
+    /// # Errors
+    /// [`ConfigError`], which names the setting, where it came from and what is allowed.
+    pub fn load(sources: &Sources) -> Result<Self, ConfigError> {
+        validate::settings(&sources.resolve()?)
+    }
+
+    /// The identity settings, without which nothing may be served.
+    ///
+    /// # Errors
+    /// [`ConfigError::Missing`] when there are none.
+    pub fn require_auth(&self) -> Result<&Auth, ConfigError> {
+        self.auth.as_ref().ok_or_else(|| ConfigError::Missing {
+            key: "auth.issuer".into(),
+            reason: "without auth.issuer, auth.audience and auth.jwks_file or auth.jwks_url no \
+                     token could be verified",
+        })
+    }
+
+    /// What `drr config check` prints: every setting, its value and where it came from, secrets as
+    /// [`MASK`].
+    ///
+    /// # Errors
+    /// As [`Settings::load`]: only a valid configuration is shown.
+    pub fn check(sources: &Sources) -> Result<String, ConfigError> {
+        let resolved = sources.resolve()?;
+        validate::settings(&resolved)?;
+        let lines = keys::KEYS.iter().map(|key| {
+            let shown = match (resolved.text(key.name), key.kind) {
+                (None, _) => return format!("{} is not set\n", key.name),
+                (Some(_), keys::Kind::Secret(_)) => MASK.to_owned(),
+                (Some(text), keys::Kind::DatabaseUrl) => secret::masked_url(&text),
+                (Some(text), _) => text,
+            };
+            format!("{} = {shown}  ({})\n", key.name, resolved.origin(key.name))
+        });
+        Ok(lines.collect())
+    }
+}
+
+/// Reads a secret's own file; the trailing newline that editors add is no part of it.
+fn read_secret_file(key: &str, path: &Path) -> Result<String, ConfigError> {
+    let text = std::fs::read_to_string(path).map_err(|source| ConfigError::Unreadable {
+        key: key.into(),
+        path: path.into(),
+        source,
+    })?;
+    let text = text.strip_suffix('\n').unwrap_or(&text);
+    Ok(text.strip_suffix('\r').unwrap_or(text).to_owned())
+}

@@ -1,0 +1,136 @@
+//! A secret value, which shows itself as `****` in every way of printing it.
+
+use std::fmt;
+
+use secrecy::{ExposeSecret, SecretString};
+use serde::{Serialize, Serializer};
+use sqlx::postgres::PgConnectOptions;
+
+/// What stands in place of a secret wherever one is printed.
+pub const MASK: &str = "****";
+
+/// A text that never shows itself; its memory is wiped when it is dropped.
+#[derive(Clone)]
+pub struct Secret(SecretString);
+
+impl Secret {
+    /// Wraps a text.
+    #[must_use]
+    pub fn new(text: String) -> Self {
+        Self(SecretString::from(text))
+    }
+
+    /// The text itself. A caller hands it to what needs it and keeps no copy.
+    #[must_use]
+    pub fn expose(&self) -> &str {
+        self.0.expose_secret()
+    }
+}
+
+impl fmt::Debug for Secret {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(MASK)
+    }
+}
+
+impl fmt::Display for Secret {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(MASK)
+    }
+}
+
+impl Serialize for Secret {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(MASK)
+    }
+}
+
+/// The address of a PostgreSQL server, password included: `postgres://user@host/name?sslmode=…`.
+/// sqlx's own options print the password in their `Debug`, so they are made only when needed.
+#[derive(Debug, Clone, Serialize)]
+#[serde(transparent)]
+pub struct DatabaseUrl(Secret);
+
+impl DatabaseUrl {
+    /// Accepts an address that sqlx understands; `None` else, for its message could quote the text.
+    #[must_use]
+    pub fn parse(text: String) -> Option<Self> {
+        let scheme = url::Url::parse(&text).ok()?.scheme().to_owned();
+        let understood = matches!(scheme.as_str(), "postgres" | "postgresql")
+            && text.parse::<PgConnectOptions>().is_ok();
+        understood.then(|| Self(Secret::new(text)))
+    }
+
+    /// The options to connect with.
+    ///
+    /// # Errors
+    /// None in practice: the text was parsed once before.
+    pub fn connect_options(&self) -> Result<PgConnectOptions, sqlx::Error> {
+        self.0.expose().parse()
+    }
+}
+
+/// Whether the text of an address carries a password, in either place where sqlx reads one.
+/// A text that is no address counts as one that does: nobody can tell what is in it.
+pub(super) fn carries_password(text: &str) -> bool {
+    url::Url::parse(text).map_or(true, |url| {
+        url.password().is_some() || url.query_pairs().any(|(name, _)| name == "password")
+    })
+}
+
+/// The text of an address with its password masked, for people.
+pub(super) fn masked_url(text: &str) -> String {
+    let Ok(mut url) = url::Url::parse(text) else { return MASK.to_owned() };
+    if url.password().is_some() && url.set_password(Some(MASK)).is_err() {
+        return MASK.to_owned();
+    }
+    if url.query().is_some() {
+        let pairs: Vec<(String, String)> = url.query_pairs().into_owned().collect();
+        let mut query = url.query_pairs_mut();
+        query.clear();
+        for (name, value) in &pairs {
+            query.append_pair(name, if name == "password" { MASK } else { value });
+        }
+    }
+    url.to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    // D29
+    #[test]
+    fn a_secret_shows_itself_nowhere() {
+        let secret = Secret::new("hunter2".into());
+        let url = DatabaseUrl::parse("postgres://u:hunter2@h/d".into()).unwrap();
+        for shown in [
+            format!("{secret}"),
+            format!("{secret:?}"),
+            format!("{secret:#?}"),
+            format!("{url:?}"),
+            serde_json::to_string(&secret).unwrap(),
+            serde_json::to_string(&url).unwrap(),
+        ] {
+            assert!(shown.contains(MASK) && !shown.contains("hunter2"), "{shown}");
+        }
+        assert_eq!(secret.expose(), "hunter2");
+    }
+
+    #[test]
+    fn an_address_is_masked_in_both_places_of_a_password() {
+        let masked = masked_url("postgres://u:hunter2@h:5/d?sslmode=verify-full&password=hunter2");
+        assert_eq!(masked, "postgres://u:****@h:5/d?sslmode=verify-full&password=****");
+        assert_eq!(masked_url("hunter2"), MASK);
+        assert!(carries_password("postgres://u@h/d?password=x"));
+        assert!(carries_password("not an address"));
+        assert!(!carries_password("postgres://u@h/d?sslmode=require"));
+    }
+
+    #[test]
+    fn only_postgresql_addresses_are_taken() {
+        for bad in ["", "mysql://u@h/d", "postgres://u@h/d?sslmode=maybe", "host=h user=u"] {
+            assert!(DatabaseUrl::parse(bad.into()).is_none(), "{bad}");
+        }
+    }
+}

@@ -1,0 +1,173 @@
+//! From texts to types: the one place where settings are checked against each other.
+
+use std::{net::SocketAddr, path::PathBuf, str::FromStr, time::Duration};
+
+use super::{
+    Auth, ConfigError, Database, DatabaseUrl, DocumentLimits, Environment, Jwks, Limits, Listen,
+    Log, LogFormat, Secret, Settings, keys, read_secret_file,
+    sources::{Resolved, invalid_or_unknown},
+};
+
+pub(super) fn settings(from: &Resolved) -> Result<Settings, ConfigError> {
+    let settings = Settings {
+        environment: match from.text("environment").as_deref() {
+            Some("staging") => Environment::Staging,
+            Some("dev") => Environment::Dev,
+            _ => Environment::Prod,
+        },
+        listen: listen(from)?,
+        database: database(from)?,
+        data_dir: required(from, "data_dir")?,
+        postgres_bin: from.text("postgres_bin").map(PathBuf::from),
+        auth: auth(from)?,
+        pseudonym_key: secret(from, "auth.pseudonym_key")?.map(Secret::new),
+        limits: limits(from)?,
+        log: log(from)?,
+    };
+    Ok(settings)
+}
+
+/// A setting's value; the row in the table has checked its text, so a failure names the row.
+fn required<T: FromStr>(from: &Resolved, name: &str) -> Result<T, ConfigError> {
+    from.text(name)
+        .and_then(|text| text.parse().ok())
+        .ok_or_else(|| invalid_or_unknown(&from.origin(name), name))
+}
+
+fn milliseconds(from: &Resolved, name: &str) -> Result<Duration, ConfigError> {
+    required(from, name).map(Duration::from_millis)
+}
+
+fn seconds(from: &Resolved, name: &str) -> Result<Duration, ConfigError> {
+    required(from, name).map(Duration::from_secs)
+}
+
+/// A secret from its own setting or from the file that `…_file` names, not from both.
+fn secret(from: &Resolved, name: &str) -> Result<Option<String>, ConfigError> {
+    let file_name = format!("{name}_file");
+    let Some(path) = from.text(&file_name) else { return Ok(from.text(name)) };
+    if from.text(name).is_some() {
+        return Err(conflict(from, name, &file_name));
+    }
+    let text = read_secret_file(&file_name, path.as_ref())?;
+    match keys::find(name) {
+        Some(key) if key.accepts(&text) => Ok(Some(text)),
+        _ => Err(invalid_or_unknown(&path, name)),
+    }
+}
+
+fn conflict(from: &Resolved, first: &str, second: &str) -> ConfigError {
+    ConfigError::Conflict {
+        first: first.into(),
+        first_origin: from.origin(first),
+        second: second.into(),
+        second_origin: from.origin(second),
+    }
+}
+
+fn listen(from: &Resolved) -> Result<Listen, ConfigError> {
+    let listen = Listen {
+        public: required(from, "listen.public")?,
+        internal: required(from, "listen.internal")?,
+        operations: required(from, "listen.operations")?,
+    };
+    // Port 0 is a different port each time it is asked for.
+    let same = |one: SocketAddr, other: SocketAddr| one == other && one.port() != 0;
+    for (first, second, clash) in [
+        ("listen.public", "listen.internal", same(listen.public, listen.internal)),
+        ("listen.public", "listen.operations", same(listen.public, listen.operations)),
+        ("listen.internal", "listen.operations", same(listen.internal, listen.operations)),
+    ] {
+        if clash {
+            return Err(conflict(from, first, second));
+        }
+    }
+    Ok(listen)
+}
+
+fn database(from: &Resolved) -> Result<Database, ConfigError> {
+    let url = |name: &str| -> Result<Option<DatabaseUrl>, ConfigError> {
+        Ok(secret(from, name)?.and_then(DatabaseUrl::parse))
+    };
+    let database = Database {
+        url: url("database.url")?,
+        migration_url: url("database.migration_url")?,
+        max_connections: required(from, "database.max_connections")?,
+        acquire_timeout: milliseconds(from, "database.acquire_timeout_ms")?,
+        statement_timeout: milliseconds(from, "database.statement_timeout_ms")?,
+    };
+    if database.url.is_none() && database.migration_url.is_some() {
+        return Err(ConfigError::Missing {
+            key: "database.url".into(),
+            reason: "database.migration_url is set, which is of no use to the embedded database",
+        });
+    }
+    Ok(database)
+}
+
+fn auth(from: &Resolved) -> Result<Option<Auth>, ConfigError> {
+    const IDENTITY: [&str; 4] = ["auth.issuer", "auth.audience", "auth.jwks_file", "auth.jwks_url"];
+    if IDENTITY.iter().all(|name| from.text(name).is_none()) {
+        return Ok(None);
+    }
+    let needed = |name: &str| {
+        from.text(name).ok_or_else(|| ConfigError::Missing {
+            key: name.into(),
+            reason: "some identity settings are there, and tokens need them all",
+        })
+    };
+    let jwks = match (from.text("auth.jwks_file"), from.text("auth.jwks_url")) {
+        (Some(path), None) => Jwks::File(path.into()),
+        (None, Some(url)) => Jwks::Url(url),
+        (Some(_), Some(_)) => return Err(conflict(from, "auth.jwks_file", "auth.jwks_url")),
+        (None, None) => {
+            return Err(ConfigError::Missing {
+                key: "auth.jwks_file".into(),
+                reason: "tokens need it or auth.jwks_url",
+            });
+        }
+    };
+    Ok(Some(Auth {
+        issuer: needed("auth.issuer")?,
+        audience: needed("auth.audience")?,
+        jwks,
+        jwks_refresh: seconds(from, "auth.jwks_refresh_seconds")?,
+        leeway: seconds(from, "auth.leeway_seconds")?,
+    }))
+}
+
+fn limits(from: &Resolved) -> Result<Limits, ConfigError> {
+    Ok(Limits {
+        max_connections: required(from, "limits.max_connections")?,
+        header_bytes: required(from, "limits.header_bytes")?,
+        header_timeout: milliseconds(from, "limits.header_timeout_ms")?,
+        body_timeout: milliseconds(from, "limits.body_timeout_ms")?,
+        idle_timeout: milliseconds(from, "limits.idle_timeout_ms")?,
+        request_deadline: milliseconds(from, "limits.request_deadline_ms")?,
+        drain_timeout: milliseconds(from, "limits.drain_timeout_ms")?,
+        graphql_body_bytes: required(from, "limits.graphql_body_bytes")?,
+        graphql_document: DocumentLimits {
+            bytes: required(from, "limits.graphql_document_bytes")?,
+            depth: required(from, "limits.graphql_document_depth")?,
+            tokens: required(from, "limits.graphql_document_tokens")?,
+        },
+        lineage_body_bytes: required(from, "limits.lineage_body_bytes")?,
+        lineage_compressed_bytes: required(from, "limits.lineage_compressed_bytes")?,
+    })
+}
+
+fn log(from: &Resolved) -> Result<Log, ConfigError> {
+    let filter: String = required(from, "log.filter")?;
+    if tracing_subscriber::EnvFilter::try_new(&filter).is_err() {
+        return Err(ConfigError::Invalid {
+            key: "log.filter".into(),
+            origin: from.origin("log.filter"),
+            allowed: "tracing directives such as info,drr=debug".into(),
+        });
+    }
+    let format = match from.text("log.format").as_deref() {
+        Some("text") => LogFormat::Text,
+        _ => LogFormat::Json,
+    };
+    Ok(Log { format, filter })
+}

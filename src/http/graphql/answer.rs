@@ -1,0 +1,109 @@
+//! Answers: the status, the media type, and a code and the correlation id on every error.
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use async_graphql::{ErrorExtensionValues, Response as GraphqlResponse, ServerError, Value};
+use axum::{
+    body::Body,
+    http::{HeaderValue, StatusCode, header},
+    response::Response,
+};
+use serde::Serialize;
+
+use super::media::Media;
+use crate::{
+    error::{Error, ErrorCode},
+    http::{CorrelationId, Problem, problem::log_source},
+};
+
+#[derive(Serialize)]
+struct Document<'a> {
+    #[serde(skip_serializing_if = "<[_]>::is_empty")]
+    errors: &'a [ServerError],
+    #[serde(skip_serializing_if = "Option::is_none")]
+    data: Option<&'a Value>,
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    extensions: &'a BTreeMap<String, Value>,
+}
+
+/// The answer to a request that was executed, or refused by the parser or the validation.
+pub(super) fn executed(
+    mut response: GraphqlResponse,
+    media: Media,
+    correlation_id: &CorrelationId,
+) -> Response {
+    // An error of execution has a path; without one and without data, nothing was executed.
+    let refused = response.data == Value::Null
+        && !response.errors.is_empty()
+        && response.errors.iter().all(|error| error.path.is_empty());
+    for error in &mut response.errors {
+        complete(error, correlation_id);
+    }
+    let status = match media {
+        Media::Graphql if refused => StatusCode::BAD_REQUEST,
+        _ => StatusCode::OK,
+    };
+    let document = Document {
+        errors: &response.errors,
+        data: (!refused).then_some(&response.data),
+        extensions: &response.extensions,
+    };
+    let mut answer = write(&document, media);
+    *answer.status_mut() = status;
+    answer.headers_mut().extend(std::mem::take(&mut response.http_headers));
+    let cache = response.cache_control.value().filter(|_| response.errors.is_empty());
+    let cache = cache.and_then(|text| HeaderValue::from_str(&text).ok());
+    let cache = cache.unwrap_or(HeaderValue::from_static("no-store"));
+    answer.headers_mut().insert(header::CACHE_CONTROL, cache);
+    answer
+}
+
+/// The answer to a request that was refused before execution.
+pub(super) fn refused(problem: &Problem, media: Media, correlation_id: &CorrelationId) -> Response {
+    let mut error = ServerError::new(problem.detail(), None);
+    label(&mut error, problem.code(), correlation_id);
+    let document = Document { errors: &[error], data: None, extensions: &BTreeMap::new() };
+    let written = write(&document, media);
+    let mut answer = problem.response(Body::empty());
+    answer.headers_mut().extend(written.headers().clone());
+    answer.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    *answer.body_mut() = written.into_body();
+    answer
+}
+
+fn write(document: &Document<'_>, media: Media) -> Response {
+    let body = serde_json::to_vec(document).unwrap_or_default();
+    let mut answer = Response::new(Body::from(body));
+    answer.headers_mut().insert(header::CONTENT_TYPE, media.content_type());
+    answer.headers_mut().insert(header::VARY, HeaderValue::from_static("accept"));
+    answer
+}
+
+/// Gives an error its code. What is none of our own errors is nobody's business but the log's.
+fn complete(error: &mut ServerError, correlation_id: &CorrelationId) {
+    let own = error.source::<Error>().or_else(|| error.source::<Arc<Error>>().map(AsRef::as_ref));
+    let code = if let Some(own) = own {
+        log_source(own);
+        own.code()
+    } else if error.extensions.as_ref().is_some_and(|values| values.get("code").is_some()) {
+        return set(error, "correlationId", correlation_id.as_str());
+    } else if error.source.is_some() {
+        let foreign = Error::internal(std::mem::take(&mut error.message));
+        log_source(&foreign);
+        error.message = foreign.to_string();
+        foreign.code()
+    } else {
+        // The parser, the validation, the coercion of an argument.
+        ErrorCode::BadUserInput
+    };
+    label(error, code, correlation_id);
+}
+
+fn label(error: &mut ServerError, code: ErrorCode, correlation_id: &CorrelationId) {
+    set(error, "code", code.as_str());
+    set(error, "correlationId", correlation_id.as_str());
+}
+
+fn set(error: &mut ServerError, name: &str, value: &str) {
+    error.extensions.get_or_insert_with(ErrorExtensionValues::default).set(name, value);
+}

@@ -1,0 +1,138 @@
+//! GraphQL over HTTP, by the GraphQL-over-HTTP specification.
+//!
+//! async-graphql-axum's extractor has no body limit, lets mutations in by GET, takes any content type
+//! (which lets a foreign page send one without asking) and executes batches; this handler does none
+//! of it. It knows nothing of a schema: an [`Executor`] does, and authenticates.
+
+use std::future::Future;
+
+use async_graphql::{
+    Response as GraphqlResponse, ServerError,
+    parser::types::{DocumentOperations, ExecutableDocument, OperationType},
+};
+use axum::{
+    body::Body,
+    extract::{Request, State},
+    http::{HeaderValue, Method, StatusCode, header, request::Parts},
+    response::Response,
+    routing::{MethodRouter, any},
+};
+
+use super::{
+    Problem, RequestContext,
+    body::{self, BodyLimits},
+    guard,
+};
+use crate::{
+    config::{DocumentLimits, Limits},
+    error::{Error, ErrorCode},
+};
+
+mod answer;
+mod media;
+mod parameters;
+#[cfg(test)]
+mod tests;
+
+/// What runs a request that has passed the limits.
+pub trait Executor: Clone + Send + Sync + 'static {
+    /// Authenticates by `parts` (its headers, its [`RequestContext`]) and executes.
+    ///
+    /// A resolver's [`Error`] keeps its code on the way out; any other error type is logged and shown
+    /// as an internal error. On a GET, `request` is parsed already.
+    ///
+    /// # Errors
+    /// When nothing was executed: [`Error::Unauthenticated`] becomes 401, [`Error::Forbidden`] 403.
+    fn execute(
+        &self,
+        request: async_graphql::Request,
+        parts: Parts,
+    ) -> impl Future<Output = Result<GraphqlResponse, Error>> + Send;
+}
+
+#[derive(Clone)]
+struct Graphql<E> {
+    executor: E,
+    body: BodyLimits,
+    document: DocumentLimits,
+}
+
+/// The handler of all methods of one path: `Router::new().route("/graphql", route(…))`.
+pub fn route<E: Executor>(executor: E, limits: &Limits) -> MethodRouter {
+    let (body, document) = (BodyLimits::graphql(limits), limits.graphql_document);
+    any(handle::<E>).with_state(Graphql { executor, body, document })
+}
+
+async fn handle<E: Executor>(
+    State(graphql): State<Graphql<E>>,
+    context: RequestContext,
+    request: Request,
+) -> Response {
+    let (parts, body) = request.into_parts();
+    let Some(media) = media::negotiate(&parts.headers) else {
+        let problem = Problem::new(
+            StatusCode::NOT_ACCEPTABLE,
+            ErrorCode::BadUserInput,
+            "Accept must allow application/graphql-response+json or application/json",
+        );
+        return answer::refused(&problem, media::Media::Json, &context.correlation_id);
+    };
+    match run(&graphql, parts, body).await {
+        Ok(response) => answer::executed(response, media, &context.correlation_id),
+        Err(problem) => answer::refused(&problem, media, &context.correlation_id),
+    }
+}
+
+async fn run<E: Executor>(
+    graphql: &Graphql<E>,
+    parts: Parts,
+    body: Body,
+) -> Result<GraphqlResponse, Problem> {
+    let mut request = match parts.method {
+        Method::GET => parameters::from_query(parts.uri.query().unwrap_or_default())?,
+        Method::POST => {
+            media::require_json(&parts.headers)?;
+            let bytes = body::read(&parts.headers, body, &graphql.body).await?;
+            parameters::from_json(&bytes)?
+        }
+        _ => return Err(method_not_allowed("GET, POST", "only GET and POST are allowed")),
+    };
+    match guard::check(&request.query, &graphql.document) {
+        Ok(()) => {}
+        // A document that cannot be parsed, like those that the parser itself refuses.
+        Err(error @ Error::BadUserInput { .. }) => {
+            return Ok(GraphqlResponse::from_errors(vec![ServerError::new(
+                error.to_string(),
+                None,
+            )]));
+        }
+        Err(error) => return Err(error.into()),
+    }
+    if parts.method == Method::GET {
+        let name = request.operation_name.clone();
+        // What does not parse is reported by the execution, as on a POST.
+        let kind = request.parsed_query().ok().and_then(|document| selected(document, name));
+        if kind == Some(OperationType::Mutation) {
+            return Err(method_not_allowed("POST", "a mutation must come by POST"));
+        }
+    }
+    Ok(graphql.executor.execute(request, parts).await?)
+}
+
+/// The kind of the operation that would run.
+fn selected(document: &ExecutableDocument, name: Option<String>) -> Option<OperationType> {
+    let operation = match (&document.operations, name) {
+        (DocumentOperations::Single(operation), _) => operation,
+        (DocumentOperations::Multiple(operations), Some(name)) => operations.get(name.as_str())?,
+        (DocumentOperations::Multiple(operations), None) if operations.len() == 1 => {
+            operations.values().next()?
+        }
+        (DocumentOperations::Multiple(_), None) => return None,
+    };
+    Some(operation.node.ty)
+}
+
+fn method_not_allowed(allow: &'static str, detail: &'static str) -> Problem {
+    Problem::new(StatusCode::METHOD_NOT_ALLOWED, ErrorCode::BadUserInput, detail)
+        .with_header(header::ALLOW, HeaderValue::from_static(allow))
+}

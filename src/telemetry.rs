@@ -1,0 +1,203 @@
+//! Logs and metrics of the whole process.
+//!
+//! A log line is one JSON object: time in UTC, level, target, message, and the fields of the event
+//! and of every span around it at the top level, so that one `correlation_id` finds all lines of a
+//! request. Every metric that the program counts is described in [`describe`]; add new ones there.
+
+use std::{
+    fmt,
+    sync::{Mutex, PoisonError},
+    time::Duration,
+};
+
+use metrics::{Unit, describe_counter, describe_gauge, describe_histogram};
+use metrics_exporter_prometheus::{BuildError, PrometheusBuilder, PrometheusHandle};
+use serde_json::{Map, Value};
+use tokio_util::sync::CancellationToken;
+use tracing::{Event, Subscriber};
+use tracing_subscriber::{
+    EnvFilter,
+    fmt::{
+        FmtContext, FormatEvent, FormatFields, FormattedFields,
+        format::{JsonFields, Writer},
+        time::{FormatTime, SystemTime as UtcTime},
+    },
+    registry::LookupSpan,
+};
+
+use crate::config::{Log, LogFormat};
+
+/// Requests answered, by listener, route template and status.
+pub const HTTP_REQUESTS: &str = "drr_http_requests_total";
+/// How long they took, in seconds.
+pub const HTTP_DURATION: &str = "drr_http_request_duration_seconds";
+/// Handlers that panicked.
+pub const HTTP_PANICS: &str = "drr_http_panics_total";
+/// Connections open now, by listener.
+pub const HTTP_CONNECTIONS: &str = "drr_http_connections";
+
+/// Upper bounds of the histogram's buckets, in seconds: a cached answer to a slow statement.
+const DURATION_BUCKETS: &[f64] =
+    &[0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0];
+/// How often recorded samples are folded into buckets when nobody scrapes.
+const UPKEEP: Duration = Duration::from_secs(5);
+
+/// Why there are no logs or no metrics.
+#[derive(Debug, thiserror::Error)]
+pub enum TelemetryError {
+    /// The filter is no directive, or there is a subscriber already.
+    #[error("the log cannot be set up")]
+    Log(#[source] Box<dyn std::error::Error + Send + Sync>),
+    /// Another recorder is installed.
+    #[error("the metrics cannot be set up")]
+    Metrics(#[from] BuildError),
+}
+
+/// Sends the process's log to standard error, once, at its start.
+///
+/// # Errors
+/// [`TelemetryError::Log`] for a bad filter or a second call.
+pub fn init_log(settings: &Log) -> Result<(), TelemetryError> {
+    let filter =
+        EnvFilter::try_new(&settings.filter).map_err(|error| TelemetryError::Log(error.into()))?;
+    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    match settings.format {
+        LogFormat::Json => builder.fmt_fields(JsonFields::new()).event_format(FlatJson).try_init(),
+        LogFormat::Text => builder.try_init(),
+    }
+    .map_err(TelemetryError::Log)
+}
+
+/// The process's metrics, installed at the first call and shared by all later ones: several servers
+/// can live in one test process.
+///
+/// # Errors
+/// [`TelemetryError::Metrics`] when something else installed a recorder before.
+pub fn metrics() -> Result<PrometheusHandle, TelemetryError> {
+    static HANDLE: Mutex<Option<PrometheusHandle>> = Mutex::new(None);
+    let mut handle = HANDLE.lock().unwrap_or_else(PoisonError::into_inner);
+    if let Some(handle) = handle.as_ref() {
+        return Ok(handle.clone());
+    }
+    let installed = PrometheusBuilder::new().set_buckets(DURATION_BUCKETS)?.install_recorder()?;
+    describe();
+    *handle = Some(installed.clone());
+    Ok(installed)
+}
+
+/// Folds recorded samples until `shutdown`; without it, they pile up between scrapes.
+pub async fn upkeep(handle: PrometheusHandle, shutdown: CancellationToken) {
+    let mut ticks = tokio::time::interval(UPKEEP);
+    while shutdown.run_until_cancelled(ticks.tick()).await.is_some() {
+        handle.run_upkeep();
+    }
+}
+
+/// What each metric means.
+fn describe() {
+    describe_counter!(HTTP_REQUESTS, "Requests answered.");
+    describe_histogram!(HTTP_DURATION, Unit::Seconds, "Time from a request's head to its answer.");
+    describe_counter!(HTTP_PANICS, "Handlers that panicked.");
+    describe_gauge!(HTTP_CONNECTIONS, "Open connections.");
+}
+
+/// One JSON object a line; inner spans win over outer ones, the event over spans, and nothing over
+/// the line's own members.
+struct FlatJson;
+
+impl<S> FormatEvent<S, JsonFields> for FlatJson
+where
+    S: Subscriber + for<'lookup> LookupSpan<'lookup>,
+{
+    fn format_event(
+        &self,
+        context: &FmtContext<'_, S, JsonFields>,
+        mut writer: Writer<'_>,
+        event: &Event<'_>,
+    ) -> fmt::Result {
+        let mut line = Map::new();
+        for span in context.event_scope().into_iter().flat_map(|scope| scope.from_root()) {
+            if let Some(fields) = span.extensions().get::<FormattedFields<JsonFields>>() {
+                merge(&mut line, &fields.fields);
+            }
+        }
+        let mut fields = String::new();
+        context.format_fields(Writer::new(&mut fields), event)?;
+        merge(&mut line, &fields);
+        let mut timestamp = String::new();
+        UtcTime.format_time(&mut Writer::new(&mut timestamp))?;
+        line.insert("timestamp".into(), timestamp.into());
+        line.insert("level".into(), event.metadata().level().as_str().into());
+        line.insert("target".into(), event.metadata().target().into());
+        writeln!(writer, "{}", Value::Object(line))
+    }
+}
+
+fn merge(line: &mut Map<String, Value>, fields: &str) {
+    if let Ok(Value::Object(fields)) = serde_json::from_str(fields) {
+        line.extend(fields);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{io, sync::Arc};
+
+    use tracing_subscriber::fmt::MakeWriter;
+
+    use super::*;
+
+    #[derive(Clone, Default)]
+    struct Captured(Arc<Mutex<Vec<u8>>>);
+
+    impl io::Write for Captured {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            self.0.lock().unwrap().write(bytes)
+        }
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    impl<'writer> MakeWriter<'writer> for Captured {
+        type Writer = Self;
+        fn make_writer(&'writer self) -> Self {
+            self.clone()
+        }
+    }
+
+    #[test]
+    fn a_line_carries_the_fields_of_its_spans() {
+        let captured = Captured::default();
+        let subscriber = tracing_subscriber::fmt()
+            .fmt_fields(JsonFields::new())
+            .event_format(FlatJson)
+            .with_writer(captured.clone())
+            .finish();
+        tracing::subscriber::with_default(subscriber, || {
+            let span =
+                tracing::info_span!("r", correlation_id = "c-1", status = tracing::field::Empty);
+            let _outer = span.enter();
+            span.record("status", 200);
+            let _inner = tracing::info_span!("inner", level = "forged", rows = 3).entered();
+            tracing::warn!(rows = 4, "a \"quoted\"\nmessage");
+        });
+        let bytes = captured.0.lock().unwrap().clone();
+        assert_eq!(bytes.iter().filter(|byte| **byte == b'\n').count(), 1, "one line");
+        let line: Value = serde_json::from_slice(&bytes).unwrap();
+        assert_eq!(line["correlation_id"], "c-1");
+        assert_eq!((&line["status"], &line["rows"]), (&200.into(), &4.into()));
+        assert_eq!(
+            (&line["level"], &line["message"]),
+            (&"WARN".into(), &"a \"quoted\"\nmessage".into())
+        );
+        assert!(line["timestamp"].as_str().unwrap().ends_with('Z'), "UTC: {line}");
+    }
+
+    #[test]
+    fn metrics_are_installed_once_and_shared() {
+        let (first, second) = (metrics().unwrap(), metrics().unwrap());
+        metrics::counter!(HTTP_PANICS).increment(0);
+        assert!(first.render().contains(HTTP_PANICS) && second.render().contains(HTTP_PANICS));
+    }
+}
