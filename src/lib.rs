@@ -14,10 +14,12 @@
 //! or its model. `model` files are pure: no database, no GraphQL. A test
 //! (`tests/it/architecture.rs`) reads the sources and fails on any other arrow.
 
+pub mod app;
 pub mod audit;
 pub mod auth;
 pub mod batch;
 pub mod call;
+pub mod cli;
 pub mod clock;
 pub mod config;
 pub mod dataset;

@@ -1,3 +1,10 @@
-//! The `drr` program.
+//! The `drr` program: reads the command line and hands over.
 
-fn main() {}
+use std::process::ExitCode;
+
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+fn main() -> ExitCode {
+    drr::cli::main()
+}

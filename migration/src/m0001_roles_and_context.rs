@@ -26,11 +26,13 @@ impl MigrationTrait for Migration {
             )
             .await?;
         }
-        Ok(())
+        // The program asks whether it fits the schema.
+        run(manager, "GRANT SELECT ON seaql_migrations TO {operator}").await
     }
 
     /// Leaves the roles: another environment's schema in the same cluster may use them.
     async fn down(&self, manager: &SchemaManager) -> Result<(), DbErr> {
+        run(manager, "REVOKE SELECT ON seaql_migrations FROM {operator}").await?;
         for role in GroupRole::ALL.map(GroupRole::placeholder) {
             run(
                 manager,

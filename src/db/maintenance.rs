@@ -1,11 +1,13 @@
 //! What the program does to the database for itself, touching no tenant's row: the migrations (as
 //! the owner) and the monthly partitions (as the operator role).
 
+use std::io;
+
 use chrono::{DateTime, Months, Utc};
 use migration::{GroupRole, Migrator, MigratorTrait};
 use sqlx::{
-    AssertSqlSafe, ConnectOptions, Connection, Executor,
-    postgres::{PgConnectOptions, PgPoolOptions},
+    AssertSqlSafe, ConnectOptions, Connection, Executor, Row,
+    postgres::{PgConnectOptions, PgPoolOptions, PgRow},
 };
 
 use super::pool::Db;
@@ -20,22 +22,29 @@ const MONTHS_AHEAD: Months = Months::new(3);
 /// # Errors
 /// Whatever the database answers.
 pub async fn ensure_partitions(db: &Db, now: DateTime<Utc>) -> Result<u32, Error> {
-    let schema = &db.settings().schema;
     let until = now.checked_add_months(MONTHS_AHEAD).unwrap_or(now).date_naive();
-    let mut connection = db.connection().await?;
-    // One implicit transaction: SET LOCAL ends with it, also when this future is dropped.
-    let sql = format!(
-        "BEGIN; SET LOCAL ROLE {}; SELECT {schema}.ensure_partitions('{until}'); COMMIT",
-        GroupRole::Operator.name(schema),
-    );
-    connection.close_on_drop();
-    let rows = (&mut *connection)
-        .fetch_all(sqlx::raw_sql(AssertSqlSafe(sql)))
-        .await
-        .map_err(Error::unavailable)?;
-    let made = rows.first().map(|row| sqlx::Row::try_get::<i32, _>(row, 0)).transpose();
+    let sql = format!("SELECT ensure_partitions('{until}')");
+    let rows = as_operator(db, &sql).await.map_err(Error::unavailable)?;
+    let made = rows.first().map(|row| row.try_get::<i32, _>(0)).transpose();
     let made = made.map_err(Error::internal)?.unwrap_or_default();
     Ok(u32::try_from(made).unwrap_or_default())
+}
+
+/// The names of the migrations that are applied, in order.
+pub(super) async fn applied_migrations(db: &Db) -> Result<Vec<String>, sqlx::Error> {
+    let rows = as_operator(db, "SELECT version FROM seaql_migrations ORDER BY version").await?;
+    rows.iter().map(|row| row.try_get(0)).collect()
+}
+
+/// Runs a statement of the program's own as the operator role. The connection is closed afterwards:
+/// it goes back to nobody with a role or a transaction on it, even when this future is dropped.
+async fn as_operator(db: &Db, sql: &str) -> Result<Vec<PgRow>, sqlx::Error> {
+    let mut connection =
+        db.connection().await.map_err(|error| sqlx::Error::Io(io::Error::other(error)))?;
+    connection.close_on_drop();
+    let role = GroupRole::Operator.name(&db.settings().schema);
+    let sql = format!("BEGIN; SET LOCAL ROLE {role}; {sql}; COMMIT");
+    (&mut *connection).fetch_all(sqlx::raw_sql(AssertSqlSafe(sql))).await
 }
 
 /// Which way to migrate.

@@ -3,7 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use sqlx::{
-    ConnectOptions, PgPool, Postgres,
+    ConnectOptions, Executor, PgPool, Postgres, Row,
     pool::PoolConnection,
     postgres::{PgConnectOptions, PgPoolOptions},
 };
@@ -91,17 +91,14 @@ impl Db {
     }
 }
 
-/// Asked of every connection before it is lent, in place of a ping: no transaction is open on it
-/// (in one, the start of the transaction is not the start of this statement), no tenant is left and
-/// no role is taken on. One that fails is closed, never lent.
+/// Asked of every connection before it is lent, in place of a ping. One that fails is closed, never
+/// lent: no transaction is open on it, no tenant is left and no role is taken on.
+///
+/// As a simple query, of which the start of the statement is the start of its transaction unless
+/// one was open before. (The extended protocol takes the two times from two messages.)
 async fn is_clean(connection: &mut sqlx::PgConnection) -> sqlx::Result<bool> {
-    let clean: bool = sqlx::query_scalar(
-        "SELECT now() = statement_timestamp()
-            AND coalesce(current_setting('app.tenant_id', true), '') = ''
-            AND current_user = session_user",
-    )
-    .fetch_one(connection)
-    .await?;
+    let row = connection.fetch_one(sqlx::raw_sql(CLEAN)).await?;
+    let clean = row.try_get(0)?;
     if !clean {
         metrics::counter!("drr_db_unclean_connections_total").increment(1);
         tracing::error!(
@@ -110,3 +107,7 @@ async fn is_clean(connection: &mut sqlx::PgConnection) -> sqlx::Result<bool> {
     }
     Ok(clean)
 }
+
+const CLEAN: &str = "
+SELECT now() = statement_timestamp() AND current_user = session_user
+   AND coalesce(current_setting('app.tenant_id', true), '') = ''";

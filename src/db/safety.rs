@@ -3,7 +3,7 @@
 
 use migration::{Migrator, MigratorTrait};
 
-use super::pool::Db;
+use super::{maintenance, pool::Db};
 use crate::error::Error;
 
 /// Something that makes the database unsafe to serve from. The program refuses to start.
@@ -65,14 +65,11 @@ pub async fn verify(db: &Db) -> Result<(), UnsafeDatabase> {
     if let Some(table) = first(connection, UNGUARDED, schema).await? {
         return Err(UnsafeDatabase::Unguarded(table));
     }
-    verify_version(connection).await
+    verify_version(db).await
 }
 
-async fn verify_version(connection: &mut sqlx::PgConnection) -> Result<(), UnsafeDatabase> {
-    let applied: Vec<String> =
-        sqlx::query_scalar("SELECT version FROM seaql_migrations ORDER BY version")
-            .fetch_all(connection)
-            .await?;
+async fn verify_version(db: &Db) -> Result<(), UnsafeDatabase> {
+    let applied = maintenance::applied_migrations(db).await?;
     let known: Vec<String> =
         Migrator::migrations().iter().map(|step| step.name().to_owned()).collect();
     if let Some(missing) = known.iter().find(|step| !applied.contains(step)) {

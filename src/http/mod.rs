@@ -27,15 +27,18 @@ use crate::{
     error::{Error, ErrorCode},
 };
 
+pub mod authentication;
 pub mod body;
 pub mod correlation;
 pub mod graphql;
 pub mod guard;
 mod idle;
+pub mod lineage;
 mod observe;
 pub mod operations;
 pub mod problem;
 pub mod server;
+pub mod subgraph;
 #[cfg(test)]
 mod tests;
 

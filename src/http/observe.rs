@@ -55,8 +55,6 @@ async fn bounded(front: &Front, request: Request, next: Next) -> Response {
                 .unwrap_or("no message");
             Error::internal(format!("a handler panicked: {message}")).into_response()
         }
-        Err(_) => {
-            Error::unavailable(format!("no answer within {allowed:?}")).into_response()
-        }
+        Err(_) => Error::unavailable(format!("no answer within {allowed:?}")).into_response(),
     }
 }

@@ -66,6 +66,12 @@ impl BoundListener {
         self.local_addr
     }
 
+    /// Which of the doors it is.
+    #[must_use]
+    pub const fn kind(&self) -> ListenerKind {
+        self.kind
+    }
+
     /// Serves until `shutdown`, then stops accepting and lets requests in flight finish within
     /// `limits.drain_timeout`.
     pub async fn serve(

@@ -1,0 +1,259 @@
+//! The composition root: from settings to three listeners that answer.
+//!
+//! Nothing is served before the database was found safe ([`crate::db::safety`]).
+
+use std::{borrow::Cow, io, net::SocketAddr, sync::Arc, time::Duration};
+
+use axum::{Router, routing::post};
+use futures::future::BoxFuture;
+use tokio::{
+    task::JoinSet,
+    time::{MissedTickBehavior, interval},
+};
+use tokio_util::sync::CancellationToken;
+
+use crate::{
+    auth::{
+        KeySettings, KeySource, PseudonymKey, RevocationList, TokenVerifier, VerifierSettings,
+        jwks::JwksSettingsError, verifier::VerifierSettingsError,
+    },
+    clock::SharedClock,
+    config::{Limits, Listen},
+    db::{Db, DbSettings, maintenance, safety},
+    error::Error,
+    graphql,
+    http::{
+        self, BoundListener, Front, ListenerKind,
+        authentication::Authentication,
+        body::BodyLimits,
+        lineage::{self, Lineage},
+        operations::{self, NotReady, Operations, ReadinessCheck},
+        subgraph::Execution,
+    },
+    telemetry::{self, TelemetryError},
+};
+
+/// How long a readiness check may take.
+const READINESS_DEADLINE: Duration = Duration::from_secs(2);
+/// How often it is seen to that next month's partitions are there.
+const PARTITIONS_EVERY: Duration = Duration::from_secs(3_600);
+/// How many revocations are kept at once.
+const REVOCATIONS: usize = 100_000;
+
+/// Everything that an [`App`] is made of.
+#[derive(Debug)]
+pub struct Assembly {
+    /// Where to listen.
+    pub listen: Listen,
+    /// What a caller may send.
+    pub limits: Limits,
+    /// The database, as the application's login.
+    pub database: DbSettings,
+    /// Whose keys sign tokens.
+    pub keys: KeySettings,
+    /// What a token must say.
+    pub verifier: VerifierSettings,
+    /// Makes pseudonyms of personal subjects.
+    pub pseudonyms: PseudonymKey,
+    /// The time.
+    pub clock: SharedClock,
+}
+
+/// Why the program does not start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// The database is not safe to serve from.
+    #[error("the database is not safe to serve from: {0}")]
+    Unsafe(#[from] safety::UnsafeDatabase),
+    /// The partitions ahead could not be made.
+    #[error("the partitions of the coming months cannot be made: {}", cause(.0))]
+    Partitions(#[source] Error),
+    /// The settings of the key set are wrong.
+    #[error("the key set's settings are wrong: {0}")]
+    Keys(#[from] JwksSettingsError),
+    /// The settings of the verifier are wrong.
+    #[error("the token settings are wrong: {0}")]
+    Verifier(#[from] VerifierSettingsError),
+    /// An address cannot be listened on.
+    #[error("cannot listen on {address} ({listener}): {source}")]
+    Listen {
+        /// Which listener.
+        listener: &'static str,
+        /// Where.
+        address: SocketAddr,
+        /// The system's answer.
+        source: io::Error,
+    },
+    /// There are no metrics.
+    #[error(transparent)]
+    Telemetry(#[from] TelemetryError),
+}
+
+fn cause(error: &Error) -> String {
+    std::error::Error::source(error).map_or_else(|| error.to_string(), ToString::to_string)
+}
+
+/// The service, running.
+#[derive(Debug)]
+pub struct App {
+    /// The public listener's address.
+    pub public: SocketAddr,
+    /// The internal listener's address.
+    pub internal: SocketAddr,
+    /// The operations listener's address.
+    pub operations: SocketAddr,
+    db: Db,
+    shutdown: CancellationToken,
+    background: CancellationToken,
+    listeners: JoinSet<()>,
+    tasks: JoinSet<()>,
+}
+
+impl App {
+    /// Starts the service; it answers when this returns.
+    ///
+    /// # Errors
+    /// [`StartError`].
+    pub async fn start(assembly: Assembly) -> Result<Self, StartError> {
+        let Assembly { listen, limits, database, keys, verifier, pseudonyms, clock } = assembly;
+        let metrics = telemetry::metrics()?;
+        let public = bind(ListenerKind::Public, listen.public).await?;
+        let internal = bind(ListenerKind::Internal, listen.internal).await?;
+        let operations = bind(ListenerKind::Operations, listen.operations).await?;
+
+        let db = Db::new(database);
+        safety::verify(&db).await?;
+        maintenance::ensure_partitions(&db, clock.now()).await.map_err(StartError::Partitions)?;
+
+        let keys = KeySource::new(&keys, clock.clone())?;
+        if let Err(error) = keys.refresh().await {
+            tracing::warn!(%error, "the key set cannot be read yet");
+        }
+        let revocations = Arc::new(RevocationList::new(clock.clone(), REVOCATIONS));
+        let verifier =
+            TokenVerifier::new(&verifier, keys.clone(), revocations, pseudonyms, clock.clone())?;
+        let authentication = Authentication::new(Arc::new(verifier), db.clone(), clock.clone());
+
+        let (shutdown, background) = (CancellationToken::new(), CancellationToken::new());
+        let mut tasks = JoinSet::new();
+        tasks.spawn(telemetry::upkeep(metrics.clone(), background.clone()));
+        tasks.spawn(keys.clone().run(background.clone()));
+        tasks.spawn(keep_partitions(db.clone(), clock.clone(), background.clone()));
+
+        let checks: Vec<Arc<dyn ReadinessCheck>> =
+            vec![Arc::new(DatabaseCheck(db.clone())), Arc::new(KeysCheck(keys))];
+        let health = Operations {
+            checks,
+            deadline: READINESS_DEADLINE,
+            metrics,
+            shutdown: shutdown.clone(),
+        };
+        let app = Self {
+            public: public.local_addr(),
+            internal: internal.local_addr(),
+            operations: operations.local_addr(),
+            db,
+            shutdown,
+            background,
+            listeners: JoinSet::new(),
+            tasks,
+        };
+        let serving = [
+            (public, routes(&authentication, &limits)),
+            (internal, internal_routes(&authentication, &limits)),
+            (operations, operations::router(health)),
+        ];
+        Ok(app.serve(serving, &limits, &clock))
+    }
+
+    fn serve(
+        mut self,
+        listeners: [(BoundListener, Router); 3],
+        limits: &Limits,
+        clock: &SharedClock,
+    ) -> Self {
+        for (listener, routes) in listeners {
+            let router = http::assemble(routes, Front::new(listener.kind(), clock.clone(), limits));
+            let serving = listener.serve(router, *limits, self.shutdown.clone());
+            self.listeners.spawn(async move {
+                let drained = serving.await;
+                if drained.cut > 0 {
+                    tracing::warn!(connections = drained.cut, "cut at the end of the drain time");
+                }
+            });
+        }
+        self
+    }
+
+    /// Ends the service: no new connection, requests in flight finish, then the rest.
+    pub async fn stop(mut self) {
+        self.shutdown.cancel();
+        while self.listeners.join_next().await.is_some() {}
+        self.background.cancel();
+        while self.tasks.join_next().await.is_some() {}
+        self.db.close().await;
+    }
+}
+
+async fn bind(kind: ListenerKind, address: SocketAddr) -> Result<BoundListener, StartError> {
+    BoundListener::bind(kind, address).await.map_err(|source| StartError::Listen {
+        listener: kind.as_str(),
+        address,
+        source,
+    })
+}
+
+/// What both listeners have.
+fn routes(authentication: &Authentication, limits: &Limits) -> Router {
+    let execution = Execution::new(authentication.clone(), graphql::subgraph());
+    Router::new().route("/graphql", http::graphql::route(execution, limits))
+}
+
+/// What the platform's own services have besides.
+fn internal_routes(authentication: &Authentication, limits: &Limits) -> Router {
+    let lineage =
+        Lineage { authentication: authentication.clone(), limits: BodyLimits::lineage(limits) };
+    routes(authentication, limits)
+        .route("/api/v1/lineage", post(lineage::ingest).with_state(lineage))
+}
+
+async fn keep_partitions(db: Db, clock: SharedClock, stop: CancellationToken) {
+    let mut ticks = interval(PARTITIONS_EVERY);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    // The first tick is at once, and the start has just seen to them.
+    ticks.tick().await;
+    while stop.run_until_cancelled(ticks.tick()).await.is_some() {
+        match maintenance::ensure_partitions(&db, clock.now()).await {
+            Ok(0) => {}
+            Ok(made) => tracing::info!(made, "partitions made ahead"),
+            Err(error) => tracing::error!(cause = cause(&error), "no partitions were made ahead"),
+        }
+    }
+}
+
+struct DatabaseCheck(Db);
+
+impl ReadinessCheck for DatabaseCheck {
+    fn name(&self) -> &'static str {
+        "database"
+    }
+
+    fn check(&self) -> BoxFuture<'_, Result<(), NotReady>> {
+        Box::pin(async { self.0.ping().await.map_err(|_| Cow::Borrowed("does not answer")) })
+    }
+}
+
+struct KeysCheck(Arc<KeySource>);
+
+impl ReadinessCheck for KeysCheck {
+    fn name(&self) -> &'static str {
+        "keys"
+    }
+
+    fn check(&self) -> BoxFuture<'_, Result<(), NotReady>> {
+        let ready = self.0.is_ready();
+        Box::pin(async move {
+            if ready { Ok(()) } else { Err(Cow::Borrowed("no key set to verify tokens with")) }
+        })
+    }
+}

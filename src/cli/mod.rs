@@ -1,0 +1,98 @@
+//! The command line: one file per command, each from settings to an exit code.
+
+mod config;
+mod database;
+mod demo;
+mod migrate;
+mod output;
+mod seed;
+mod serve;
+mod token;
+
+use std::{path::PathBuf, process::ExitCode};
+
+use clap::{Args, Parser, Subcommand};
+
+use crate::config::{ConfigError, Settings, Sources};
+
+/// Dataset Refresh Registry and Schema Registry behind one federated GraphQL subgraph.
+#[derive(Debug, Parser)]
+#[command(name = "drr", version, propagate_version = true)]
+struct Cli {
+    #[command(flatten)]
+    common: Common,
+    #[command(subcommand)]
+    command: Command,
+}
+
+/// What every command takes.
+#[derive(Debug, Clone, Args)]
+struct Common {
+    /// A TOML file with settings (also DRR_CONFIG).
+    #[arg(long, global = true, value_name = "FILE")]
+    config: Option<PathBuf>,
+    /// One setting, as `log.format=text`; wins over the environment and the file.
+    #[arg(long = "set", global = true, value_name = "NAME=VALUE", value_parser = setting)]
+    settings: Vec<(String, String)>,
+}
+
+fn setting(text: &str) -> Result<(String, String), String> {
+    let (name, value) = text.split_once('=').ok_or("it must be NAME=VALUE")?;
+    Ok((name.to_owned(), value.to_owned()))
+}
+
+impl Common {
+    fn sources(&self, more: impl IntoIterator<Item = (&'static str, String)>) -> Sources {
+        let more = more.into_iter().map(|(name, value)| (name.to_owned(), value));
+        let flags = more.chain(self.settings.iter().cloned()).collect();
+        Sources::from_process(self.config.clone(), flags)
+    }
+
+    fn settings(&self) -> Result<Settings, ConfigError> {
+        Settings::load(&self.sources([]))
+    }
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Serve the public, internal and operations listeners.
+    Serve,
+    /// Serve realistic data on a private database, with a development key and ready-made tokens.
+    Demo(demo::Arguments),
+    /// Bring the database's schema up, take steps back, or say where it stands.
+    Migrate(migrate::Arguments),
+    /// Sign a token with a development key.
+    Token(token::Arguments),
+    /// Look at the settings.
+    Config(config::Arguments),
+    /// Fill the database with deterministic synthetic data.
+    Seed(seed::Arguments),
+}
+
+/// Why a command failed, in a sentence for the person at the terminal.
+type Failure = Box<dyn std::error::Error + Send + Sync>;
+
+/// Runs the command that the process was started with.
+#[must_use]
+pub fn main() -> ExitCode {
+    let cli = Cli::parse();
+    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => return output::failed(&error),
+    };
+    match runtime.block_on(run(cli)) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => output::failed(error.as_ref()),
+    }
+}
+
+async fn run(Cli { common, command }: Cli) -> Result<(), Failure> {
+    match command {
+        Command::Serve => serve::run(&common).await,
+        Command::Demo(arguments) => demo::run(&common, arguments).await,
+        Command::Migrate(arguments) => migrate::run(&common, arguments).await,
+        Command::Token(arguments) => token::run(&common, &arguments),
+        Command::Config(arguments) => config::run(&common, &arguments),
+        Command::Seed(arguments) => seed::run(&common, arguments).await,
+    }
+}

@@ -1,0 +1,119 @@
+//! `drr serve`.
+
+use std::sync::Arc;
+
+use tokio::signal::unix::{Signal, SignalKind, signal};
+
+use super::{Common, Failure, database::Database};
+use crate::{
+    app::{App, Assembly},
+    auth::{JwksSource, KeySettings, PseudonymKey, VerifierSettings},
+    clock::SystemClock,
+    config::{Jwks, Settings},
+    telemetry,
+};
+
+pub(super) async fn run(common: &Common) -> Result<(), Failure> {
+    let settings = common.settings()?;
+    let auth = settings.require_auth()?;
+    telemetry::init_log(&settings.log)?;
+    let keys = match &auth.jwks {
+        Jwks::File(path) => KeySettings::new(JwksSource::File(path.clone())),
+        Jwks::Url(url) => KeySettings {
+            refresh_interval: auth.jwks_refresh,
+            ..KeySettings::new(JwksSource::Url(url.clone()))
+        },
+    };
+    let verifier = VerifierSettings {
+        leeway: auth.leeway,
+        ..VerifierSettings::new(auth.issuer.as_str(), auth.audience.as_str())
+    };
+    let mut told = ToldToEnd::new()?;
+    let database = Database::open(&settings).await?;
+    let result = serve(&settings, &database, keys, verifier, &mut told).await;
+    database.close().await?;
+    result
+}
+
+async fn serve(
+    settings: &Settings,
+    database: &Database,
+    keys: KeySettings,
+    verifier: VerifierSettings,
+    told: &mut ToldToEnd,
+) -> Result<(), Failure> {
+    let app = start(settings, database, keys, verifier).await?;
+    let ended = told.or(database, std::future::pending()).await;
+    tracing::info!("ending");
+    app.stop().await;
+    ended
+}
+
+/// Starts the service on `database`.
+pub(super) async fn start(
+    settings: &Settings,
+    database: &Database,
+    keys: KeySettings,
+    verifier: VerifierSettings,
+) -> Result<App, Failure> {
+    database.prepare(settings).await?;
+    let app = App::start(Assembly {
+        listen: settings.listen,
+        limits: settings.limits,
+        database: database.settings(settings),
+        keys,
+        verifier,
+        pseudonyms: pseudonym_key(settings)?,
+        clock: Arc::new(SystemClock),
+    })
+    .await?;
+    let App { public, internal, operations, .. } = &app;
+    tracing::info!(%public, %internal, %operations, "serving");
+    Ok(app)
+}
+
+/// The key that makes pseudonyms. With a private database it is kept beside it; instances that
+/// share a database must share the key, so with one it has to be set.
+fn pseudonym_key(settings: &Settings) -> Result<PseudonymKey, Failure> {
+    if let Some(secret) = &settings.pseudonym_key {
+        return Ok(PseudonymKey::new(secret.expose().as_bytes())?);
+    }
+    if settings.database.url.is_some() {
+        return Err(
+            "auth.pseudonym_key is not set: every instance on one database needs the same \
+             secret of at least 32 bytes (set DRR_AUTH__PSEUDONYM_KEY or \
+             DRR_AUTH__PSEUDONYM_KEY_FILE)"
+                .into(),
+        );
+    }
+    Ok(PseudonymKey::load_or_create(&settings.data_dir.join("credentials/pseudonym_key"))?)
+}
+
+/// SIGTERM and SIGINT: the program is to end.
+pub(super) struct ToldToEnd {
+    terminate: Signal,
+    interrupt: Signal,
+}
+
+impl ToldToEnd {
+    /// From here on the signals are taken.
+    pub(super) fn new() -> Result<Self, Failure> {
+        let (terminate, interrupt) = (SignalKind::terminate(), SignalKind::interrupt());
+        Ok(Self { terminate: signal(terminate)?, interrupt: signal(interrupt)? })
+    }
+
+    /// Waits for `work`, but no longer than until the program is told to end (which is no failure)
+    /// or its private database is gone (which is one).
+    pub(super) async fn or(
+        &mut self,
+        database: &Database,
+        work: impl Future<Output = Result<(), Failure>>,
+    ) -> Result<(), Failure> {
+        tokio::select! {
+            result = work => result,
+            _ = self.terminate.recv() => Ok(()),
+            _ = self.interrupt.recv() => Ok(()),
+            failure = database.failed() => Err(failure),
+        }
+    }
+}

@@ -1,0 +1,85 @@
+//! From a request's head to a [`Call`]: the bearer token, verified, and the tenant's database.
+
+use std::sync::Arc;
+
+use axum::http::{HeaderMap, header};
+
+use super::CorrelationId;
+use crate::{
+    auth::TokenVerifier,
+    call::Call,
+    clock::SharedClock,
+    db::Db,
+    error::{Error, Result},
+};
+
+/// Makes calls out of requests that bring a valid token.
+#[derive(Clone)]
+pub struct Authentication {
+    verifier: Arc<TokenVerifier>,
+    db: Db,
+    clock: SharedClock,
+}
+
+impl std::fmt::Debug for Authentication {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.debug_struct("Authentication").finish_non_exhaustive()
+    }
+}
+
+impl Authentication {
+    /// Verifies with `verifier`, and opens `db` for whom it lets in.
+    #[must_use]
+    pub const fn new(verifier: Arc<TokenVerifier>, db: Db, clock: SharedClock) -> Self {
+        Self { verifier, db, clock }
+    }
+
+    /// The call that a request is.
+    ///
+    /// # Errors
+    /// [`Error::Unauthenticated`] without a valid bearer token, [`Error::Unavailable`] when the keys
+    /// to verify it with cannot be had.
+    pub async fn call(&self, headers: &HeaderMap, correlation_id: &CorrelationId) -> Result<Call> {
+        let token = bearer(headers).ok_or(Error::Unauthenticated)?;
+        let principal = self.verifier.verify(token).await.map_err(|error| {
+            tracing::info!(reason = error.reason(), "a token was refused");
+            Error::from(error)
+        })?;
+        tracing::Span::current().record("tenant", principal.tenant().as_str());
+        let correlation_id = correlation_id.as_str().into();
+        Ok(Call::new(Arc::new(principal), &self.db, self.clock.clone(), correlation_id))
+    }
+}
+
+/// The token of `Authorization: Bearer <token>` (RFC 6750), if there is one such header.
+fn bearer(headers: &HeaderMap) -> Option<&str> {
+    let mut values = headers.get_all(header::AUTHORIZATION).into_iter();
+    let value = values.next()?.to_str().ok()?;
+    if values.next().is_some() {
+        return None;
+    }
+    let (scheme, token) = value.split_once(' ')?;
+    scheme.eq_ignore_ascii_case("bearer").then(|| token.trim())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(values: &[&str]) -> Option<String> {
+        let mut headers = HeaderMap::new();
+        for value in values {
+            headers.append(header::AUTHORIZATION, value.parse().unwrap());
+        }
+        bearer(&headers).map(str::to_owned)
+    }
+
+    #[test]
+    fn one_bearer_header_is_a_token() {
+        assert_eq!(read(&["Bearer a.b.c"]).as_deref(), Some("a.b.c"));
+        assert_eq!(read(&["bearer  a.b.c "]).as_deref(), Some("a.b.c"));
+        for none in [&[][..], &["a.b.c"], &["Basic a.b.c"], &["Bearer a", "Bearer b"]] {
+            assert_eq!(read(none), None, "{none:?}");
+        }
+    }
+}

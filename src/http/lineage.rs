@@ -1,0 +1,164 @@
+//! OpenLineage over HTTP: `POST /api/v1/lineage` on the internal listener.
+//!
+//! One event, or an array of events, as the OpenLineage clients send them. What is accepted with a
+//! doubt is answered with a warning; what is refused, event by event with the path to what is wrong.
+
+use axum::{
+    Json,
+    body::Body,
+    extract::{Request, State},
+    http::{HeaderMap, StatusCode, header},
+    response::{IntoResponse, Response},
+};
+use serde::Serialize;
+
+use super::{
+    Problem, RequestContext,
+    authentication::Authentication,
+    body::{self, BodyLimits},
+};
+use crate::{
+    auth::policy::Operation,
+    call::Call,
+    error::{Error, ErrorCode},
+    refresh::{
+        openlineage::{self, ParseLimits, Warning},
+        record::{self, Recorded},
+    },
+};
+
+/// What the route needs.
+#[derive(Debug, Clone)]
+pub struct Lineage {
+    /// Who may send.
+    pub authentication: Authentication,
+    /// How much.
+    pub limits: BodyLimits,
+}
+
+#[derive(Serialize)]
+struct Report {
+    summary: Summary,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    failed_events: Vec<Failed>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    warnings: Vec<Noted>,
+}
+
+#[derive(Default, Serialize)]
+struct Summary {
+    received: usize,
+    recorded: usize,
+    duplicates: usize,
+    failed: usize,
+}
+
+#[derive(Serialize)]
+struct Failed {
+    index: usize,
+    code: ErrorCode,
+    reason: String,
+}
+
+#[derive(Serialize)]
+struct Noted {
+    index: usize,
+    code: &'static str,
+    field: String,
+    message: String,
+}
+
+impl From<Warning> for Noted {
+    fn from(Warning { index, code, field, message }: Warning) -> Self {
+        Self { index, code: code.as_str(), field, message }
+    }
+}
+
+/// `201 Created` when all events stand (known ones too: a client that was cut off sends again),
+/// `207 Multi-Status` when some of a batch do, and the error's own status when none does.
+pub async fn ingest(
+    State(lineage): State<Lineage>,
+    context: RequestContext,
+    request: Request,
+) -> Result<Response, Problem> {
+    let (parts, body) = request.into_parts();
+    let call = lineage.authentication.call(&parts.headers, &context.correlation_id).await?;
+    tracing::Span::current().record("operation", Operation::LineageIngest.as_str());
+    let (recorded, warnings) = record_body(&call, &parts.headers, body, &lineage.limits).await?;
+    Ok(answer(recorded, warnings))
+}
+
+async fn record_body(
+    call: &Call,
+    headers: &HeaderMap,
+    body: Body,
+    limits: &BodyLimits,
+) -> Result<(Vec<Recorded>, Vec<Warning>), Problem> {
+    let mut warnings = Vec::new();
+    // A body that cannot be had at all keeps its own answer (413, 415, 408); what is recorded of it
+    // in the audit trail is the error behind that.
+    let mut refused = None;
+    let submitted = async {
+        require_json(headers).map_err(|problem| refuse(problem, &mut refused))?;
+        let bytes = body::read(headers, body, limits)
+            .await
+            .map_err(|problem| refuse(problem, &mut refused))?;
+        let batch = openlineage::parse(&bytes, &ParseLimits::at(call.now()))?;
+        warnings = batch.warnings;
+        Ok(batch.events.into_iter().map(|event| event.map_err(Error::from)).collect())
+    };
+    let recorded = record::record(call, Operation::LineageIngest, submitted).await;
+    match (recorded, refused) {
+        (_, Some(problem)) => Err(problem),
+        (Ok(recorded), None) => Ok((recorded, warnings)),
+        (Err(error), None) => Err(error.into()),
+    }
+}
+
+fn refuse(problem: Problem, refused: &mut Option<Problem>) -> Error {
+    let error = Error::bad_input("body", problem.detail().to_owned());
+    *refused = Some(problem);
+    error
+}
+
+fn require_json(headers: &HeaderMap) -> Result<(), Problem> {
+    let media = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
+    let media = media.and_then(|text| text.parse::<mime::Mime>().ok());
+    // A client that says nothing sends JSON, as the early ones did.
+    if media.is_none_or(|media| media.essence_str() == "application/json") {
+        return Ok(());
+    }
+    Err(Problem::new(
+        StatusCode::UNSUPPORTED_MEDIA_TYPE,
+        ErrorCode::BadUserInput,
+        "the body must be application/json",
+    ))
+}
+
+fn answer(recorded: Vec<Recorded>, warnings: Vec<Warning>) -> Response {
+    let mut summary = Summary { received: recorded.len(), ..Summary::default() };
+    let mut failed_events = Vec::new();
+    let mut first = None;
+    for (index, recorded) in recorded.into_iter().enumerate() {
+        match recorded {
+            Recorded::Added => summary.recorded += 1,
+            Recorded::Duplicate => summary.duplicates += 1,
+            Recorded::Rejected(error) => {
+                summary.failed += 1;
+                let (code, reason) = (error.code(), error.to_string());
+                first.get_or_insert(error);
+                failed_events.push(Failed { index, code, reason });
+            }
+        }
+    }
+    let status = match first {
+        None => StatusCode::CREATED,
+        Some(error) if summary.received == 1 => return Problem::from(error).into_response(),
+        Some(error) if summary.failed == summary.received => {
+            StatusCode::from_u16(error.code().http_status()).unwrap_or(StatusCode::BAD_REQUEST)
+        }
+        Some(_) => StatusCode::MULTI_STATUS,
+    };
+    let warnings = warnings.into_iter().map(Noted::from).collect();
+    (status, Json(Report { summary, failed_events, warnings })).into_response()
+}
