@@ -98,7 +98,7 @@ impl Db {
 /// one was open before. (The extended protocol takes the two times from two messages.)
 async fn is_clean(connection: &mut sqlx::PgConnection) -> sqlx::Result<bool> {
     let row = connection.fetch_one(sqlx::raw_sql(CLEAN)).await?;
-    let clean = row.try_get(0)?;
+    let clean: bool = row.try_get(0)?;
     if !clean {
         metrics::counter!("drr_db_unclean_connections_total").increment(1);
         tracing::error!(

@@ -16,6 +16,12 @@ pub struct Execution {
     subgraph: Subgraph,
 }
 
+impl std::fmt::Debug for Execution {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.debug_struct("Execution").finish_non_exhaustive()
+    }
+}
+
 impl Execution {
     /// Executes on `subgraph` for whom `authentication` lets in.
     #[must_use]

@@ -5,7 +5,7 @@
 
 use async_graphql::{Context, Enum, ID, InputObject, Object, SimpleObject};
 use chrono::{DateTime, SecondsFormat, Utc};
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 use super::{
     model,
@@ -154,31 +154,34 @@ async fn output_name(context: &Context<'_>, output: &RunOutputInput) -> Result<(
 
 /// The OpenLineage event that says the same.
 async fn openlineage_event(context: &Context<'_>, event: &RunEventInput) -> Result<Value> {
-    let mut run_facets = json!({});
+    let mut run_facets = Map::new();
     if let Some(start) = event.nominal_start_at {
         let end = event.nominal_end_at.map(instant);
-        run_facets["nominalTime"] =
-            json!({ "nominalStartTime": instant(start), "nominalEndTime": end });
+        let nominal = json!({ "nominalStartTime": instant(start), "nominalEndTime": end });
+        run_facets.insert("nominalTime".to_owned(), nominal);
     } else if event.nominal_end_at.is_some() {
         return Err(Error::bad_input("nominalEndAt", "needs a nominalStartAt"));
     }
     if let Some(message) = &event.error_message {
-        run_facets["errorMessage"] = json!({ "message": message });
+        run_facets.insert("errorMessage".to_owned(), json!({ "message": message }));
     }
     if let Some(parent) = &event.parent_run_id {
-        run_facets["parent"] = json!({ "run": { "runId": uuid(parent, "parentRunId")? } });
+        let parent = json!({ "run": { "runId": uuid(parent, "parentRunId")? } });
+        run_facets.insert("parent".to_owned(), parent);
     }
     let mut outputs = Vec::with_capacity(event.outputs.len());
     for output in &event.outputs {
         let (namespace, name) = output_name(context, output).await?;
         let count = |count: Option<BigInt>| count.map(|count| count.0);
-        let mut facets = json!({ "outputStatistics": {
+        let mut facets = Map::new();
+        let statistics = json!({
             "rowCount": count(output.row_count),
             "size": count(output.byte_count),
             "fileCount": count(output.file_count),
-        } });
+        });
+        facets.insert("outputStatistics".to_owned(), statistics);
         if let Some(at) = output.source_watermark {
-            facets[SOURCE_WATERMARK_FACET] = json!({ "at": instant(at) });
+            facets.insert(SOURCE_WATERMARK_FACET.to_owned(), json!({ "at": instant(at) }));
         }
         outputs.push(json!({ "namespace": namespace, "name": name, "outputFacets": facets }));
     }

@@ -1,0 +1,176 @@
+//! The service as a test sees it: over HTTP, with really signed tokens. There is no back door.
+
+use std::{
+    path::PathBuf,
+    sync::{Arc, LazyLock},
+    time::Duration,
+};
+
+use drr::{
+    app::{App, Assembly, StartError},
+    auth::{
+        JwksSource, KeySettings, PseudonymKey, TenantId, VerifierSettings,
+        policy::Role,
+        signing::{DevelopmentKey, TokenRequest},
+    },
+    clock::{ManualClock, SharedClock, SystemClock},
+    config::{Settings, Sources},
+    db::DbSettings,
+};
+use reqwest::{Client, Response, StatusCode, header};
+use serde_json::{Value, json};
+use sqlx::PgConnection;
+
+use crate::cluster::{Cluster, Database, SCHEMA};
+
+pub const ISSUER: &str = "https://identity.example";
+pub const AUDIENCE: &str = "drr";
+
+/// The key that signs the tokens of all tests.
+pub static KEY: LazyLock<DevelopmentKey> = LazyLock::new(|| DevelopmentKey::generate().unwrap());
+
+/// Settings as a user has them who sets nothing, with ports that the system chooses.
+pub fn settings() -> Settings {
+    let flags = ["public", "internal", "operations"]
+        .map(|name| (format!("listen.{name}"), "127.0.0.1:0".to_owned()));
+    Settings::load(&Sources {
+        flags: flags.to_vec(),
+        default_data_dir: PathBuf::from("/nonexistent"),
+        ..Sources::default()
+    })
+    .unwrap()
+}
+
+/// What the usual service on this database is made of.
+fn assembly(database: &Database<'_>, clock: SharedClock) -> Assembly {
+    let settings = settings();
+    Assembly {
+        listen: settings.listen,
+        limits: settings.limits,
+        database: DbSettings {
+            connect: database.application(),
+            schema: SCHEMA.to_owned(),
+            max_connections: settings.database.max_connections,
+            acquire_timeout: Duration::from_secs(30),
+            statement_timeout: settings.database.statement_timeout,
+        },
+        keys: KeySettings::new(JwksSource::Document(KEY.jwks_json())),
+        verifier: VerifierSettings::new(ISSUER, AUDIENCE),
+        pseudonyms: PseudonymKey::new(&[7; 32]).unwrap(),
+        clock,
+    }
+}
+
+/// A running service on a database of its own.
+pub struct TestApp {
+    app: App,
+    pub database: Database<'static>,
+    pub clock: SharedClock,
+    pub http: Client,
+}
+
+impl TestApp {
+    /// The usual service, by the machine's clock.
+    pub async fn start() -> Self {
+        Self::with(|_| ()).await
+    }
+
+    /// A service by a clock that the test moves.
+    pub async fn with_clock(clock: &Arc<ManualClock>) -> Self {
+        let database = Cluster::shared().await.database().await;
+        Self::launch(database, clock.clone(), |_| ()).await.unwrap()
+    }
+
+    /// A service whose plan is changed before it starts.
+    pub async fn with(change: impl FnOnce(&mut Assembly)) -> Self {
+        let database = Cluster::shared().await.database().await;
+        Self::launch(database, Arc::new(SystemClock), change).await.unwrap()
+    }
+
+    /// A service on a given database; may refuse to start.
+    pub async fn launch(
+        database: Database<'static>,
+        clock: SharedClock,
+        change: impl FnOnce(&mut Assembly),
+    ) -> Result<Self, StartError> {
+        let mut assembly = assembly(&database, clock.clone());
+        change(&mut assembly);
+        let app = App::start(assembly).await?;
+        Ok(Self { app, database, clock, http: Client::new() })
+    }
+
+    /// Ends the service as SIGTERM does.
+    pub async fn stop(self) {
+        self.app.stop().await;
+    }
+
+    pub fn public(&self, path: &str) -> String {
+        format!("http://{}{path}", self.app.public)
+    }
+
+    pub fn internal(&self, path: &str) -> String {
+        format!("http://{}{path}", self.app.internal)
+    }
+
+    pub fn operations(&self, path: &str) -> String {
+        format!("http://{}{path}", self.app.operations)
+    }
+
+    /// What a token of `role` in `tenant` says unless a test changes it.
+    pub fn request(tenant: &str, role: Role) -> TokenRequest {
+        TokenRequest::for_role(ISSUER, AUDIENCE, TenantId::parse(tenant).unwrap(), role)
+    }
+
+    pub fn sign(&self, request: &TokenRequest) -> String {
+        KEY.sign(request, self.clock.as_ref()).unwrap()
+    }
+
+    /// A token that opens all that `role` may do in `tenant`.
+    pub fn token(&self, tenant: &str, role: Role) -> String {
+        self.sign(&Self::request(tenant, role))
+    }
+
+    /// Sends a GraphQL request to the public listener.
+    pub async fn send(&self, token: &str, query: &str, variables: Value) -> Response {
+        let request = self.http.post(self.public("/graphql")).bearer_auth(token);
+        request.json(&json!({ "query": query, "variables": variables })).send().await.unwrap()
+    }
+
+    /// A GraphQL answer, whole.
+    pub async fn answer(&self, token: &str, query: &str, variables: Value) -> Value {
+        self.send(token, query, variables).await.json().await.unwrap()
+    }
+
+    /// The data of a GraphQL answer that has no errors.
+    pub async fn data(&self, token: &str, query: &str, variables: Value) -> Value {
+        let mut answer = self.answer(token, query, variables).await;
+        assert!(answer.get("errors").is_none(), "{query}: {answer:#}");
+        answer["data"].take()
+    }
+
+    /// The code of the only error of a GraphQL answer.
+    pub async fn code(&self, token: &str, query: &str, variables: Value) -> String {
+        let answer = self.answer(token, query, variables).await;
+        let errors = answer["errors"].as_array().unwrap_or_else(|| panic!("no error: {answer:#}"));
+        assert_eq!(errors.len(), 1, "{answer:#}");
+        errors[0]["extensions"]["code"].as_str().unwrap().to_owned()
+    }
+
+    /// Sends OpenLineage events to the internal listener.
+    pub async fn lineage(&self, token: &str, events: &Value) -> (StatusCode, Value) {
+        let body = serde_json::to_vec(events).unwrap();
+        let response = self.lineage_bytes(token, body).await;
+        (response.status(), response.json().await.unwrap())
+    }
+
+    /// Sends a body to the OpenLineage route.
+    pub async fn lineage_bytes(&self, token: &str, body: Vec<u8>) -> Response {
+        let request = self.http.post(self.internal("/api/v1/lineage")).bearer_auth(token);
+        request.header(header::CONTENT_TYPE, "application/json").body(body).send().await.unwrap()
+    }
+
+    /// A superuser's connection to the database, whom row-level security does not hold.
+    pub async fn admin(&self) -> PgConnection {
+        self.database.admin().await
+    }
+}
