@@ -99,6 +99,25 @@ fn describe() {
     describe_histogram!(HTTP_DURATION, Unit::Seconds, "Time from a request's head to its answer.");
     describe_counter!(HTTP_PANICS, "Handlers that panicked.");
     describe_gauge!(HTTP_CONNECTIONS, "Open connections.");
+    describe_counter!("drr_db_transactions_total", "Transactions begun for callers.");
+    describe_counter!("drr_db_statements_total", "Statements run in them.");
+    describe_counter!(
+        "drr_db_unclean_connections_total",
+        "Connections closed because they came back with an open transaction, a tenant or a role."
+    );
+    describe_counter!(
+        "drr_rls_anomalies_total",
+        "Statements that row-level security or the grants refused."
+    );
+    describe_counter!("drr_audit_events_total", "Audit events written.");
+    describe_counter!(
+        "drr_audit_events_lost_total",
+        "Audit events of failed calls that could not be written."
+    );
+    describe_counter!("drr_run_events_total", "Run events received, by what became of them.");
+    describe_counter!("drr_policy_denials_total", "Calls denied, by operation and role.");
+    describe_counter!("drr_token_validation_failures_total", "Tokens refused, by reason.");
+    describe_counter!("drr_jwks_refresh_total", "Reads of the key set, by result.");
 }
 
 /// One JSON object a line; inner spans win over outer ones, the event over spans, and nothing over

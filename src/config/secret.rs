@@ -4,7 +4,7 @@ use std::fmt;
 
 use secrecy::{ExposeSecret, SecretString};
 use serde::{Serialize, Serializer};
-use sqlx::postgres::PgConnectOptions;
+use sqlx::postgres::{PgConnectOptions, PgSslMode};
 
 /// What stands in place of a secret wherever one is printed.
 pub const MASK: &str = "****";
@@ -61,6 +61,20 @@ impl DatabaseUrl {
         understood.then(|| Self(Secret::new(text)))
     }
 
+    /// Whether nobody on the way can read or answer for the server: it is on this machine, or its
+    /// certificate is verified, name included. // D30
+    pub(super) fn is_protected(&self) -> bool {
+        self.connect_options().is_ok_and(|options| {
+            let host = options.get_host();
+            let address = host.trim_matches(['[', ']']).parse::<std::net::IpAddr>();
+            let here = options.get_socket().is_some()
+                || host.starts_with('/')
+                || host == "localhost"
+                || address.is_ok_and(|address| address.is_loopback());
+            here || matches!(options.get_ssl_mode(), PgSslMode::VerifyFull)
+        })
+    }
+
     /// The options to connect with.
     ///
     /// # Errors
@@ -98,6 +112,25 @@ pub(super) fn masked_url(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    // D30
+    #[test]
+    fn a_server_elsewhere_must_prove_who_it_is() {
+        let protected = |text: &str| DatabaseUrl::parse(text.into()).unwrap().is_protected();
+        for good in [
+            "postgres://u@localhost/d",
+            "postgres://u@127.0.0.1:5433/d?sslmode=disable",
+            "postgres://u@[::1]/d",
+            "postgres:///d?host=/run/postgresql&user=u",
+            "postgres://u@db.example/d?sslmode=verify-full",
+        ] {
+            assert!(protected(good), "{good}");
+        }
+        for bad in ["", "?sslmode=prefer", "?sslmode=require", "?sslmode=verify-ca"] {
+            let elsewhere = format!("postgres://u@db.example/d{bad}");
+            assert!(!protected(&elsewhere), "{elsewhere}");
+        }
+    }
 
     // D29
     #[test]

@@ -149,7 +149,7 @@ fn settings_that_exclude_each_other() {
     assert!(Settings::load(&environment(&chosen)).is_ok());
     let urls = [("DRR_DATABASE_URL", "postgres://u@h/d"), ("DRR_DATABASE_URL_FILE", "/x")];
     assert!(refused(&environment(&urls)).contains("exclude each other"));
-    let orphan = [("DRR_DATABASE_MIGRATION_URL", "postgres://u@h/d")];
+    let orphan = [("DRR_DATABASE_MIGRATION_URL", "postgres://u@localhost/d")];
     assert!(refused(&environment(&orphan)).contains("database.url"));
 }
 

@@ -87,7 +87,15 @@ fn listen(from: &Resolved) -> Result<Listen, ConfigError> {
 
 fn database(from: &Resolved) -> Result<Database, ConfigError> {
     let url = |name: &str| -> Result<Option<DatabaseUrl>, ConfigError> {
-        Ok(secret(from, name)?.and_then(DatabaseUrl::parse))
+        let url = secret(from, name)?.and_then(DatabaseUrl::parse);
+        match url {
+            Some(url) if !url.is_protected() => Err(ConfigError::Invalid {
+                key: name.into(),
+                origin: from.origin(name),
+                allowed: "on this machine, or reached with sslmode=verify-full".into(),
+            }),
+            url => Ok(url),
+        }
     };
     let database = Database {
         url: url("database.url")?,

@@ -6,6 +6,9 @@ use crate::error::Error;
 
 impl From<DbErr> for Error {
     fn from(error: DbErr) -> Self {
+        if sqlstate(&error).as_deref() == Some(INSUFFICIENT_PRIVILEGE) {
+            metrics::counter!("drr_rls_anomalies_total").increment(1);
+        }
         match &error {
             DbErr::ConnectionAcquire(_) => Self::unavailable(error),
             DbErr::Conn(RuntimeErr::SqlxError(source))
@@ -17,6 +20,18 @@ impl From<DbErr> for Error {
             }
             _ => Self::internal(error),
         }
+    }
+}
+
+/// What row-level security and the grants answer to a query that none of ours should be. // D49
+const INSUFFICIENT_PRIVILEGE: &str = "42501";
+
+fn sqlstate(error: &DbErr) -> Option<std::borrow::Cow<'_, str>> {
+    match error {
+        DbErr::Conn(RuntimeErr::SqlxError(source))
+        | DbErr::Exec(RuntimeErr::SqlxError(source))
+        | DbErr::Query(RuntimeErr::SqlxError(source)) => source.as_database_error()?.code(),
+        _ => None,
     }
 }
 
