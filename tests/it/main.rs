@@ -9,3 +9,5 @@ mod cluster;
 mod embedded;
 #[cfg(test)]
 mod smoke;
+#[cfg(test)]
+mod tls;
