@@ -1,5 +1,5 @@
 //! One binary for every integration test: `app.rs` is the service as they see it, `cluster.rs` the
-//! PostgreSQL that they share.
+//! PostgreSQL that they share, `program.rs` the program as a person starts it.
 
 #[cfg(test)]
 mod app;
@@ -7,6 +7,10 @@ mod app;
 mod cluster;
 #[cfg(test)]
 mod embedded;
+#[cfg(test)]
+mod operations;
+#[cfg(test)]
+mod program;
 #[cfg(test)]
 mod smoke;
 #[cfg(test)]
