@@ -112,7 +112,7 @@ pub(super) const KEYS: &[Key] = &[
     key("auth.audience", Kind::Text, None),
     key("auth.jwks_file", Kind::Path, None),
     key("auth.jwks_url", Kind::HttpUrl, None),
-    key("auth.jwks_refresh_seconds", Kind::Number(1, 86_400), Some("300")),
+    key("auth.jwks_refresh_seconds", Kind::Number(1, 86_400), Some("60")),
     key("auth.leeway_seconds", Kind::Number(0, 30), Some("5")),
     key("auth.pseudonym_key", Kind::Secret(32), None),
     key("auth.pseudonym_key_file", Kind::Path, None),
