@@ -8,4 +8,6 @@ mod cluster;
 #[cfg(test)]
 mod embedded;
 #[cfg(test)]
+mod sdl;
+#[cfg(test)]
 mod smoke;
