@@ -4,9 +4,13 @@
 #[cfg(test)]
 mod app;
 #[cfg(test)]
+mod architecture;
+#[cfg(test)]
 mod cluster;
 #[cfg(test)]
 mod embedded;
+#[cfg(test)]
+mod policy;
 #[cfg(test)]
 mod sdl;
 #[cfg(test)]
