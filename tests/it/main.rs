@@ -4,13 +4,19 @@
 #[cfg(test)]
 mod app;
 #[cfg(test)]
+mod architecture;
+#[cfg(test)]
 mod cluster;
 #[cfg(test)]
 mod embedded;
 #[cfg(test)]
 mod operations;
 #[cfg(test)]
+mod policy;
+#[cfg(test)]
 mod program;
+#[cfg(test)]
+mod sdl;
 #[cfg(test)]
 mod smoke;
 #[cfg(test)]
