@@ -6,6 +6,12 @@ mod app;
 #[cfg(test)]
 mod cluster;
 #[cfg(test)]
+mod demo;
+#[cfg(test)]
 mod embedded;
+#[cfg(test)]
+mod program;
+#[cfg(test)]
+mod seed;
 #[cfg(test)]
 mod smoke;
