@@ -3,6 +3,7 @@
 mod config;
 mod database;
 mod demo;
+mod development;
 mod migrate;
 mod output;
 mod schema;

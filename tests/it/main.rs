@@ -8,6 +8,8 @@ mod architecture;
 #[cfg(test)]
 mod cluster;
 #[cfg(test)]
+mod demo;
+#[cfg(test)]
 mod embedded;
 #[cfg(test)]
 mod operations;
@@ -17,6 +19,8 @@ mod policy;
 mod program;
 #[cfg(test)]
 mod sdl;
+#[cfg(test)]
+mod seed;
 #[cfg(test)]
 mod smoke;
 #[cfg(test)]

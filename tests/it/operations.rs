@@ -10,11 +10,11 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use crate::{
     app::TestApp,
     cluster::run,
-    program::{Serving, drr, output, serve},
+    program::{Serving, drr, serve},
 };
 
 fn failure(command: &mut std::process::Command) -> String {
-    let output = output(command);
+    let output = command.output().unwrap();
     assert!(!output.status.success(), "{output:?}");
     String::from_utf8(output.stderr).unwrap()
 }
@@ -42,7 +42,7 @@ fn config_check_shows_where_each_setting_comes_from_and_no_secret() {
     std::fs::write(&file, "[log]\nformat = 'text'\n").unwrap();
     let mut command = drr(&["config", "check", "--set", "database.max_connections=3", "--config"]);
     command.arg(&file).env("DRR_DATABASE_URL", "postgres://u:hunter2hunter2@localhost/d");
-    let shown = String::from_utf8(output(&mut command).stdout).unwrap();
+    let shown = String::from_utf8(command.output().unwrap().stdout).unwrap();
     assert!(shown.contains("log.format = text") && shown.contains("drr.toml"), "{shown}");
     assert!(shown.contains("database.max_connections = 3"), "{shown}");
     assert!(shown.contains("u:****@localhost") && !shown.contains("hunter2"), "{shown}");

@@ -1,32 +1,84 @@
-//! The program itself, as a person starts it: `drr …`, with an environment of the test's own.
+//! The program itself, run as its users run it: with an environment in which nothing else stands.
 
 use std::{
+    fs::File,
     io::{BufRead, BufReader, Lines},
     net::SocketAddr,
     path::Path,
-    process::{Child, ChildStderr, Command, Output, Stdio},
+    process::{Child, ChildStderr, ChildStdout, Command, ExitStatus, Output, Stdio},
 };
 
-use rustix::process::{Pid, Signal, kill_process};
+use rustix::process::{Pid, PidfdFlags, Signal, kill_process, pidfd_open};
 use serde_json::Value;
 
 use crate::app::{AUDIENCE, ISSUER, KEY};
 
-/// The program with nothing of this process's environment but where programs are found.
+/// `drr` with these arguments. Of the environment it gets only what finds PostgreSQL.
 pub fn drr(arguments: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_drr"));
-    command.args(arguments).env_clear();
-    for name in ["PATH", "DRR_PG_BIN"] {
-        if let Some(value) = std::env::var_os(name) {
-            command.env(name, value);
-        }
+    command.args(arguments).env_clear().stdin(Stdio::null());
+    for name in ["PATH", "HOME", "DRR_PG_BIN"] {
+        command.envs(std::env::var_os(name).map(|value| (name, value)));
     }
     command
 }
 
-/// Runs a command to its end.
-pub fn output(command: &mut Command) -> Output {
-    command.stdin(Stdio::null()).output().unwrap()
+/// Runs it to its end.
+pub fn output(arguments: &[&str]) -> Output {
+    drr(arguments).output().unwrap()
+}
+
+/// What a run that succeeds says on standard output.
+pub fn answer(arguments: &[&str]) -> String {
+    let output = output(arguments);
+    let complaint = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{arguments:?}: {complaint}");
+    String::from_utf8(output.stdout).unwrap()
+}
+
+/// A run that goes on until it is told to end; its log is in a file.
+pub struct Running {
+    child: Child,
+    lines: Lines<BufReader<ChildStdout>>,
+}
+
+impl Running {
+    pub fn start(arguments: &[&str], log: &Path) -> Self {
+        let mut command = drr(arguments);
+        let log = File::create(log).unwrap();
+        let mut child = command.stdout(Stdio::piped()).stderr(log).spawn().unwrap();
+        let lines = BufReader::new(child.stdout.take().unwrap()).lines();
+        Self { child, lines }
+    }
+
+    /// Waits for a line of its answer; `None` if it ended before.
+    pub fn wait_for(&mut self, line: &str) -> Option<()> {
+        self.lines.by_ref().map(Result::unwrap).find(|said| said == line).map(drop)
+    }
+
+    /// Says SIGTERM, and waits for the end.
+    pub fn terminate(mut self) -> ExitStatus {
+        kill_process(Pid::from_child(&self.child), Signal::TERM).unwrap();
+        // To the end, so that it is never held up by a full pipe.
+        for line in self.lines.by_ref() {
+            line.unwrap();
+        }
+        self.child.wait().unwrap()
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        let _ended = self.child.kill();
+        let _reaped = self.child.wait();
+    }
+}
+
+/// The server of the cluster in a data folder, to be watched.
+pub fn postgres(data_dir: &Path) -> std::os::fd::OwnedFd {
+    let file = std::fs::read_to_string(data_dir.join("cluster/postmaster.pid")).unwrap();
+    let pid = file.lines().next().unwrap().parse().unwrap();
+    pidfd_open(Pid::from_raw(pid).unwrap(), PidfdFlags::empty()).unwrap()
 }
 
 /// `drr serve` on a private database in `folder/data`, on ports that the system chooses, trusting
@@ -60,7 +112,7 @@ pub struct Serving {
 impl Serving {
     /// Starts it and waits for the log line that says where it serves.
     pub fn start(mut command: Command) -> Self {
-        let mut child = command.stdin(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
+        let mut child = command.stderr(Stdio::piped()).spawn().unwrap();
         let mut lines = BufReader::new(child.stderr.take().unwrap()).lines();
         let mut log = Vec::new();
         for line in lines.by_ref() {
