@@ -12,6 +12,8 @@ mod embedded;
 #[cfg(test)]
 mod program;
 #[cfg(test)]
+mod readme;
+#[cfg(test)]
 mod seed;
 #[cfg(test)]
 mod smoke;
