@@ -6,6 +6,8 @@ mod app;
 #[cfg(test)]
 mod cluster;
 #[cfg(test)]
+mod door;
+#[cfg(test)]
 mod embedded;
 #[cfg(test)]
 mod smoke;
