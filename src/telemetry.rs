@@ -99,6 +99,16 @@ fn describe() {
     describe_histogram!(HTTP_DURATION, Unit::Seconds, "Time from a request's head to its answer.");
     describe_counter!(HTTP_PANICS, "Handlers that panicked.");
     describe_gauge!(HTTP_CONNECTIONS, "Open connections.");
+    describe_counter!("drr_db_transactions_total", "Transactions begun for a tenant.");
+    describe_counter!("drr_db_statements_total", "Statements run in them.");
+    describe_counter!(
+        "drr_db_unclean_connections_total",
+        "Connections closed because a transaction, a tenant or a role was left on them."
+    );
+    describe_counter!(
+        "drr_tenant_isolation_violations_total",
+        "Answers withheld because the database let another tenant's row through."
+    );
 }
 
 /// One JSON object a line; inner spans win over outer ones, the event over spans, and nothing over

@@ -8,6 +8,8 @@ mod cluster;
 #[cfg(test)]
 mod demo;
 #[cfg(test)]
+mod door;
+#[cfg(test)]
 mod embedded;
 #[cfg(test)]
 mod program;
