@@ -72,7 +72,13 @@ impl Call {
         self.clock.new_id()
     }
 
-    /// Whether the caller may do this.
+    /// Whether the caller may do this: to leave something out, without a denial that counts.
+    #[must_use]
+    pub fn may(&self, operation: Operation) -> bool {
+        policy::permits(&self.principal, operation)
+    }
+
+    /// Lets the caller do this, or does not.
     ///
     /// # Errors
     /// [`Error::Forbidden`](crate::error::Error::Forbidden).

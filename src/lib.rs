@@ -11,8 +11,10 @@
 //! ```
 //!
 //! A feature (`dataset`, `refresh`, `freshness`, `audit`) reaches another only through its loader
-//! or its model. `model` files are pure: no database, no GraphQL. A test
-//! (`tests/it/architecture.rs`) reads the sources and fails on any other arrow.
+//! or its model. Two exceptions: the graph is one, so `graphql.rs` and `mutation.rs` may use the
+//! GraphQL types of another feature (a dataset has runs, a run has datasets); and every change is
+//! audited, so all of them may use `audit`. `model` files are pure: no database, no GraphQL.
+//! A test (`tests/it/architecture.rs`) reads the sources and fails on any other arrow.
 
 pub mod app;
 pub mod audit;

@@ -22,7 +22,7 @@ pub enum Operation {
     DatasetUpdate,
     /// The end of a dataset.
     DatasetRetire,
-    /// Freshness summaries and policies.
+    /// Freshness: verdicts, summaries, policies, and the refresh states behind them.
     FreshnessRead,
     /// A new freshness policy for a dataset.
     FreshnessPolicySet,
@@ -216,13 +216,19 @@ pub fn allows(role: Role, kind: TokenKind, scopes: ScopeSet, operation: Operatio
         .any(|grant| grant.scope.is_none_or(|scope| scopes.contains(scope)))
 }
 
+/// Whether the table allows it to this caller.
+#[must_use]
+pub fn permits(principal: &Principal, operation: Operation) -> bool {
+    allows(principal.role(), principal.kind(), principal.scopes(), operation)
+}
+
 /// Lets the caller pass, or does not. Denials are counted in
 /// `drr_policy_denials_total{operation, role}`.
 ///
 /// # Errors
 /// [`Error::Forbidden`] unless the table allows it.
 pub fn authorize(principal: &Principal, operation: Operation) -> Result<(), Error> {
-    if allows(principal.role(), principal.kind(), principal.scopes(), operation) {
+    if permits(principal, operation) {
         return Ok(());
     }
     metrics::counter!(

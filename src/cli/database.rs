@@ -1,12 +1,10 @@
 //! The database of a command: the one that the settings name, or a private one.
 
-use sqlx::postgres::PgConnectOptions;
-
 use super::Failure;
 use crate::{
     config::Settings,
     db::{
-        DbSettings,
+        DbSettings, PgConnectOptions,
         embedded::{EmbeddedConnections, EmbeddedOptions, EmbeddedPostgres},
         maintenance::{self, Direction},
     },

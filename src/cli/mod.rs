@@ -6,6 +6,7 @@ mod demo;
 mod development;
 mod migrate;
 mod output;
+mod schema;
 mod seed;
 mod serve;
 mod token;
@@ -66,6 +67,8 @@ enum Command {
     Token(token::Arguments),
     /// Look at the settings.
     Config(config::Arguments),
+    /// Show the schema of the GraphQL API.
+    Schema(schema::Arguments),
     /// Fill the database with deterministic synthetic data.
     Seed(seed::Arguments),
 }
@@ -94,6 +97,10 @@ async fn run(Cli { common, command }: Cli) -> Result<(), Failure> {
         Command::Migrate(arguments) => migrate::run(&common, arguments).await,
         Command::Token(arguments) => token::run(&common, &arguments),
         Command::Config(arguments) => config::run(&common, &arguments),
+        Command::Schema(arguments) => {
+            schema::run(&arguments);
+            Ok(())
+        }
         Command::Seed(arguments) => seed::run(&common, arguments).await,
     }
 }

@@ -60,6 +60,14 @@ impl Dataset {
         Ok(shared::<Datasets>(context)?.load(id).await?.map(Self))
     }
 
+    /// The dataset to show in the payload of a mutation, which is done by then and must not fail
+    /// any more: nothing to a caller that may write and not read, and an error of this one field
+    /// when it cannot be read.
+    pub(crate) async fn shown(context: &Context<'_>, id: Option<Uuid>) -> Nullable<Self> {
+        let readable = call(context).is_ok_and(|call| call.may(Operation::DatasetRead));
+        nullable(Self::load(context, id.filter(|_| readable)?).await)
+    }
+
     async fn with_id(context: &Context<'_>, id: &ID) -> Result<Option<Self>> {
         call(context)?.authorize(Operation::DatasetRead)?;
         Self::load(context, uuid(id, "id")?).await
@@ -84,6 +92,7 @@ impl Dataset {
     }
 }
 
+/// A dataset: something that runs refresh.
 #[Object]
 impl Dataset {
     /// Its identifier.
@@ -293,12 +302,21 @@ pub struct DatasetQuery;
 #[Object]
 impl DatasetQuery {
     /// The dataset with this id.
-    async fn dataset(&self, context: &Context<'_>, id: ID) -> Nullable<Dataset> {
+    async fn dataset(
+        &self,
+        context: &Context<'_>,
+        #[graphql(desc = "Its identifier.")] id: ID,
+    ) -> Nullable<Dataset> {
         nullable(Dataset::with_id(context, &id).await)
     }
 
     /// The dataset with this URN; an alias's URN finds it as well.
-    async fn dataset_by_urn(&self, context: &Context<'_>, urn: String) -> Nullable<Dataset> {
+    async fn dataset_by_urn(
+        &self,
+        context: &Context<'_>,
+        #[graphql(desc = "`urn:drr:dataset:<tenant>:<namespace>:<name>`, percent-encoded.")]
+        urn: String,
+    ) -> Nullable<Dataset> {
         nullable(Dataset::with_urn(context, &urn).await)
     }
 

@@ -7,7 +7,6 @@ use super::{
     graphql::Dataset,
 };
 use crate::{
-    auth::policy::Operation,
     error::Result,
     graphql::{
         call,
@@ -68,7 +67,7 @@ pub struct RegisterDatasetPayload {
     /// How it ended.
     status: RegisterDatasetStatus,
     /// The dataset, or the one that has its name already.
-    dataset: Option<Dataset>,
+    dataset: Nullable<Dataset>,
 }
 
 /// What to change about a dataset. What is left out, or null, stays as it is.
@@ -113,7 +112,7 @@ pub struct UpdateDatasetPayload {
     /// How it ended.
     status: UpdateDatasetStatus,
     /// The dataset as it now is.
-    dataset: Option<Dataset>,
+    dataset: Nullable<Dataset>,
 }
 
 /// A dataset to be retired.
@@ -140,17 +139,7 @@ pub struct RetireDatasetPayload {
     /// How it ended.
     status: RetireDatasetStatus,
     /// The dataset as it now is.
-    dataset: Option<Dataset>,
-}
-
-/// The dataset to show in a payload, if the caller may read it: some may write and not read.
-async fn shown(context: &Context<'_>, changed: Changed) -> Result<Option<Dataset>> {
-    match changed.dataset_id() {
-        Some(id) if call(context)?.authorize(Operation::DatasetRead).is_ok() => {
-            Dataset::load(context, id).await
-        }
-        _ => Ok(None),
-    }
+    dataset: Nullable<Dataset>,
 }
 
 async fn register(
@@ -170,7 +159,10 @@ async fn register(
         Changed::Done(_) => RegisterDatasetStatus::Registered,
         Changed::NameTaken(_) | Changed::OtherVersion(_) => RegisterDatasetStatus::NameTaken,
     };
-    Ok(RegisterDatasetPayload { status, dataset: shown(context, changed).await? })
+    Ok(RegisterDatasetPayload {
+        status,
+        dataset: Dataset::shown(context, changed.dataset_id()).await,
+    })
 }
 
 /// A new value, an explicit clearing, or neither.
@@ -195,7 +187,7 @@ async fn update(context: &Context<'_>, input: UpdateDatasetInput) -> Result<Upda
         Changed::NameTaken(_) => UpdateDatasetStatus::NameTaken,
         Changed::OtherVersion(_) => UpdateDatasetStatus::VersionConflict,
     };
-    Ok(UpdateDatasetPayload { status, dataset: shown(context, Changed::Done(id?)).await? })
+    Ok(UpdateDatasetPayload { status, dataset: Dataset::shown(context, id.ok()).await })
 }
 
 async fn retire(context: &Context<'_>, input: RetireDatasetInput) -> Result<RetireDatasetPayload> {
@@ -205,7 +197,10 @@ async fn retire(context: &Context<'_>, input: RetireDatasetInput) -> Result<Reti
         Changed::OtherVersion(_) => RetireDatasetStatus::VersionConflict,
         Changed::Done(_) | Changed::NameTaken(_) => RetireDatasetStatus::Retired,
     };
-    Ok(RetireDatasetPayload { status, dataset: shown(context, changed).await? })
+    Ok(RetireDatasetPayload {
+        status,
+        dataset: Dataset::shown(context, changed.dataset_id()).await,
+    })
 }
 
 /// The mutations of datasets.
@@ -218,7 +213,7 @@ impl DatasetMutation {
     async fn register_dataset(
         &self,
         context: &Context<'_>,
-        input: RegisterDatasetInput,
+        #[graphql(desc = "The dataset.")] input: RegisterDatasetInput,
     ) -> Nullable<RegisterDatasetPayload> {
         nullable(register(context, input).await.map(Some))
     }
@@ -227,7 +222,7 @@ impl DatasetMutation {
     async fn update_dataset(
         &self,
         context: &Context<'_>,
-        input: UpdateDatasetInput,
+        #[graphql(desc = "The changes.")] input: UpdateDatasetInput,
     ) -> Nullable<UpdateDatasetPayload> {
         nullable(update(context, input).await.map(Some))
     }
@@ -236,7 +231,7 @@ impl DatasetMutation {
     async fn retire_dataset(
         &self,
         context: &Context<'_>,
-        input: RetireDatasetInput,
+        #[graphql(desc = "Which one.")] input: RetireDatasetInput,
     ) -> Nullable<RetireDatasetPayload> {
         nullable(retire(context, input).await.map(Some))
     }

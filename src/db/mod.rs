@@ -16,4 +16,6 @@ pub mod safety;
 mod tenant;
 
 pub use pool::{Db, DbSettings};
+/// How to log in to a server: for those who compose the program, and cannot connect themselves.
+pub use sqlx::postgres::PgConnectOptions;
 pub use tenant::{TenantDb, TenantTx, records};

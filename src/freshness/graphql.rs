@@ -135,6 +135,7 @@ pub(crate) async fn freshness(
     dataset_id: Uuid,
     last_success_at: Option<DateTime<Utc>>,
 ) -> Result<Freshness> {
+    call(context)?.authorize(Operation::FreshnessRead)?;
     let record = shared::<Policies>(context)?.load(dataset_id).await?;
     let policy = record.as_ref().map(Policy::try_from).transpose()?;
     Ok(Freshness::at(call(context)?.now(), policy.as_ref(), last_success_at))
@@ -145,6 +146,7 @@ pub(crate) async fn policy(
     context: &Context<'_>,
     dataset_id: Uuid,
 ) -> Result<Option<FreshnessPolicy>> {
+    call(context)?.authorize(Operation::FreshnessRead)?;
     let record = shared::<Policies>(context)?.load(dataset_id).await?;
     record.map(TryInto::try_into).transpose()
 }
@@ -235,7 +237,7 @@ pub struct SetFreshnessPolicyPayload {
     /// How it ended.
     status: SetFreshnessPolicyStatus,
     /// The dataset.
-    dataset: Option<Dataset>,
+    dataset: Nullable<Dataset>,
 }
 
 async fn set(
@@ -257,7 +259,7 @@ async fn set(
         Set::Done => SetFreshnessPolicyStatus::Set,
         Set::OtherVersion => SetFreshnessPolicyStatus::VersionConflict,
     };
-    let dataset = Dataset::load(context, dataset_id?).await?;
+    let dataset = Dataset::shown(context, dataset_id.ok()).await;
     Ok(SetFreshnessPolicyPayload { status, dataset })
 }
 
@@ -271,7 +273,7 @@ impl FreshnessMutation {
     async fn set_freshness_policy(
         &self,
         context: &Context<'_>,
-        input: SetFreshnessPolicyInput,
+        #[graphql(desc = "The policy.")] input: SetFreshnessPolicyInput,
     ) -> Nullable<SetFreshnessPolicyPayload> {
         nullable(set(context, input).await.map(Some))
     }

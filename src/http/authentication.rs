@@ -41,10 +41,7 @@ impl Authentication {
     /// to verify it with cannot be had.
     pub async fn call(&self, headers: &HeaderMap, correlation_id: &CorrelationId) -> Result<Call> {
         let token = bearer(headers).ok_or(Error::Unauthenticated)?;
-        let principal = self.verifier.verify(token).await.map_err(|error| {
-            tracing::info!(reason = error.reason(), "a token was refused");
-            Error::from(error)
-        })?;
+        let principal = self.verifier.verify(token).await?;
         tracing::Span::current().record("tenant", principal.tenant().as_str());
         let correlation_id = correlation_id.as_str().into();
         Ok(Call::new(Arc::new(principal), &self.db, self.clock.clone(), correlation_id))

@@ -1,12 +1,18 @@
 //! The graph behind the GraphQL handler.
 
+use std::sync::Arc;
+
 use async_graphql::{Request, Response};
 use axum::http::request::Parts;
 
 use super::{RequestContext, authentication::Authentication, graphql::Executor};
 use crate::{
+    auth::policy::Operation,
     error::{Error, Result},
-    graphql::{self, Subgraph},
+    graphql::{
+        self, Subgraph,
+        sdl::{self, ServiceSdl},
+    },
 };
 
 /// Executes requests of callers with a valid token; without one nothing is executed.
@@ -14,6 +20,7 @@ use crate::{
 pub struct Execution {
     authentication: Authentication,
     subgraph: Subgraph,
+    service_sdl: Arc<ServiceSdl>,
 }
 
 impl std::fmt::Debug for Execution {
@@ -25,13 +32,14 @@ impl std::fmt::Debug for Execution {
 impl Execution {
     /// Executes on `subgraph` for whom `authentication` lets in.
     #[must_use]
-    pub const fn new(authentication: Authentication, subgraph: Subgraph) -> Self {
-        Self { authentication, subgraph }
+    pub fn new(authentication: Authentication, subgraph: Subgraph) -> Self {
+        let service_sdl = Arc::new(ServiceSdl::new(&subgraph));
+        Self { authentication, subgraph, service_sdl }
     }
 }
 
 impl Executor for Execution {
-    async fn execute(&self, request: Request, parts: Parts) -> Result<Response> {
+    async fn execute(&self, mut request: Request, parts: Parts) -> Result<Response> {
         let context = parts.extensions.get::<RequestContext>();
         let context =
             context.ok_or_else(|| Error::internal("a route outside of http::assemble"))?;
@@ -39,6 +47,16 @@ impl Executor for Execution {
         if let Some(name) = &request.operation_name {
             tracing::Span::current().record("operation", name.as_str());
         }
-        Ok(self.subgraph.execute(graphql::with_call(request, call)).await)
+        // The library answers these fields itself, where no resolver could ask. What does not parse
+        // is reported by the execution.
+        let introspects = request.parsed_query().is_ok_and(sdl::introspects);
+        if introspects {
+            call.authorize(Operation::SchemaIntrospect)?;
+        }
+        let mut response = self.subgraph.execute(graphql::with_call(request, call)).await;
+        if introspects {
+            self.service_sdl.put_into(&mut response);
+        }
+        Ok(response)
     }
 }

@@ -70,6 +70,8 @@ pub struct Job {
 #[derive(Debug)]
 pub struct RefreshState(State);
 
+/// What became of the refreshes of a dataset so far: a function of the set of its runs, whatever
+/// the order in which they were reported.
 #[Object]
 impl RefreshState {
     /// What became of them.
@@ -143,6 +145,7 @@ async fn load_state(context: &Context<'_>, dataset_id: Uuid) -> Result<State> {
 
 /// The refresh state of a dataset.
 pub(crate) async fn state(context: &Context<'_>, dataset_id: Uuid) -> Result<RefreshState> {
+    call(context)?.authorize(Operation::FreshnessRead)?;
     load_state(context, dataset_id).await.map(RefreshState)
 }
 
@@ -158,6 +161,7 @@ pub(crate) async fn last_success_at(
 #[derive(Debug)]
 pub struct DatasetRun(LogRow);
 
+/// What one run did to one dataset.
 #[Object]
 impl DatasetRun {
     /// The run's identifier.
@@ -264,6 +268,7 @@ impl RefreshRun {
     }
 }
 
+/// A run of a job: the fold of its events.
 #[Object]
 impl RefreshRun {
     /// Its identifier, as its producer has it.
@@ -331,7 +336,11 @@ pub struct RefreshQuery;
 #[Object]
 impl RefreshQuery {
     /// The run with this id.
-    async fn run(&self, context: &Context<'_>, id: ID) -> Nullable<RefreshRun> {
+    async fn run(
+        &self,
+        context: &Context<'_>,
+        #[graphql(desc = "Its identifier, as its producer has it.")] id: ID,
+    ) -> Nullable<RefreshRun> {
         nullable(RefreshRun::with_id(context, &id).await)
     }
 

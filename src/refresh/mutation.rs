@@ -253,7 +253,7 @@ impl RefreshMutation {
     async fn record_run_events(
         &self,
         context: &Context<'_>,
-        input: RecordRunEventsInput,
+        #[graphql(desc = "The events.")] input: RecordRunEventsInput,
     ) -> Nullable<RecordRunEventsPayload> {
         nullable(record_run_events(context, input).await.map(Some))
     }

@@ -4,6 +4,8 @@
 #[cfg(test)]
 mod app;
 #[cfg(test)]
+mod architecture;
+#[cfg(test)]
 mod cluster;
 #[cfg(test)]
 mod demo;
@@ -12,9 +14,13 @@ mod door;
 #[cfg(test)]
 mod embedded;
 #[cfg(test)]
+mod policy;
+#[cfg(test)]
 mod program;
 #[cfg(test)]
 mod readme;
+#[cfg(test)]
+mod sdl;
 #[cfg(test)]
 mod seed;
 #[cfg(test)]

@@ -1,0 +1,597 @@
+//! Who may do what, from outside: the expectation is `policy_matrix.txt`, written from the
+//! requirement documents; the answers are those of the running service to really signed tokens.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use drr::auth::{
+    TokenKind,
+    policy::{Operation, Role, ScopeSet},
+    signing::maximum_lifetime,
+};
+use futures::{StreamExt, stream};
+use reqwest::{Method, RequestBuilder, Response, StatusCode, header};
+use serde_json::{Value, json};
+
+use crate::{app::TestApp, cluster::run, sdl::INTROSPECTION, smoke::run_event};
+
+const TENANT: &str = "acme";
+const MATRIX: &str = include_str!("policy_matrix.txt");
+const SCOPES: [(char, &str); 4] = [
+    ('R', "storage.read.refresh"),
+    ('W', "storage.write.refresh"),
+    ('A', "storage.read.audit"),
+    ('M', "storage.manage.refresh"),
+];
+const KINDS: [(&str, TokenKind); 2] = [("user", TokenKind::User), ("machine", TokenKind::Machine)];
+
+/// The expectation file, read.
+struct Matrix {
+    cells: BTreeMap<String, BTreeMap<String, char>>,
+    /// Per scope, the role and the kind that its tokens must have; nothing where any may.
+    holders: BTreeMap<char, (Option<String>, Option<String>)>,
+    open: BTreeSet<String>,
+}
+
+fn section(name: &str) -> impl Iterator<Item = Vec<&'static str>> {
+    let header = format!("[{name}]");
+    let lines = MATRIX.lines().skip_while(move |line| *line != header).skip(1);
+    let lines = lines.take_while(|line| !line.starts_with('['));
+    lines
+        .filter(|line| !line.starts_with('#') && !line.is_empty())
+        .map(|line| line.split_whitespace().collect())
+}
+
+impl Matrix {
+    fn read() -> Self {
+        let mut rows = section("operations");
+        let columns = rows.next().unwrap();
+        let cells = rows.map(|row| {
+            assert_eq!(row.len(), columns.len() + 1, "{row:?}");
+            let cells = columns.iter().zip(&row[1..]).map(|(column, cell)| {
+                assert_eq!(cell.len(), 1, "{row:?}");
+                ((*column).to_owned(), cell.chars().next().unwrap())
+            });
+            (row[0].to_owned(), cells.collect())
+        });
+        let holders = section("scopes").map(|row| {
+            let named = |at: usize| row.get(at).map(|text| (*text).to_owned());
+            let letter = row[0].chars().next().unwrap();
+            (letter, if row[2] == "every" { (None, None) } else { (named(2), named(3)) })
+        });
+        Self {
+            cells: cells.collect(),
+            holders: holders.collect(),
+            open: section("open").map(|row| row[0].to_owned()).collect(),
+        }
+    }
+
+    fn may_carry(&self, role: &str, kind: &str, scope: char) -> bool {
+        let (roles, kinds) = &self.holders[&scope];
+        roles.as_deref().is_none_or(|only| only == role)
+            && kinds.as_deref().is_none_or(|only| only == kind)
+    }
+
+    /// The scopes that the role's row names and that its token may carry.
+    fn useful(&self, role: &str, kind: &str) -> String {
+        let letters: BTreeSet<_> = self.cells[role].values().copied().collect();
+        letters
+            .into_iter()
+            .filter(|cell| cell.is_ascii_uppercase() && self.may_carry(role, kind, *cell))
+            .collect()
+    }
+
+    fn expected(&self, token: &Token, operation: &str) -> Verdict {
+        if token.scopes.chars().any(|scope| !self.may_carry(token.role, token.kind.0, scope)) {
+            return Verdict::Unauthenticated;
+        }
+        match self.cells[token.role][operation] {
+            '+' => Verdict::Allowed,
+            scope if token.scopes.contains(scope) => Verdict::Allowed,
+            _ => Verdict::Forbidden,
+        }
+    }
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Verdict {
+    Allowed,
+    Forbidden,
+    Unauthenticated,
+}
+
+/// One token of the product.
+#[derive(Debug, Clone)]
+struct Token {
+    role: &'static str,
+    kind: (&'static str, TokenKind),
+    /// By their letters.
+    scopes: String,
+}
+
+impl Token {
+    fn sign(&self, app: &TestApp) -> String {
+        let mut request = TestApp::request(TENANT, self.role.parse().unwrap());
+        request.kind = self.kind.1;
+        request.lifetime = maximum_lifetime(request.kind);
+        let names = SCOPES.iter().filter(|(letter, _)| self.scopes.contains(*letter));
+        let names: Vec<_> = names.map(|(_, name)| *name).collect();
+        request.scopes = ScopeSet::parse(&names.join(" "));
+        app.sign(&request)
+    }
+}
+
+/// What is there to be asked for.
+struct World {
+    app: TestApp,
+    kept: String,
+    retired: String,
+}
+
+const RUN: &str = "0190a000-0000-7000-8000-00000000000a";
+
+impl World {
+    async fn start() -> Self {
+        let app = TestApp::start().await;
+        let writer = app.token(TENANT, Role::RuntimeWriter);
+        let mut ids = Vec::new();
+        for name in ["kept", "retired"] {
+            let event = run_event("COMPLETE", "2026-11-01T00:00:00Z", RUN, name);
+            let (status, report) = app.lineage(&writer, &event).await;
+            assert_eq!(status, StatusCode::CREATED, "{report:#}");
+            let query = "query($n: String!) { datasets(filter: { text: $n }) { nodes { id } } }";
+            let reader = app.token(TENANT, Role::Reader);
+            let data = app.data(&reader, query, json!({ "n": name })).await;
+            ids.push(data["datasets"]["nodes"][0]["id"].as_str().unwrap().to_owned());
+        }
+        Self { app, retired: ids.remove(1), kept: ids.remove(0) }
+    }
+}
+
+/// One way in: the thing it reaches, the operation that it is, and how it is asked for.
+struct Entry {
+    /// `Query.<field>`, `Mutation.<field>`, `_Entity.<type>` or a route.
+    reaches: &'static str,
+    operation: &'static str,
+    document: &'static str,
+    variables: fn(&World) -> Value,
+}
+
+const fn entry(
+    reaches: &'static str,
+    operation: &'static str,
+    document: &'static str,
+    variables: fn(&World) -> Value,
+) -> Entry {
+    Entry { reaches, operation, document, variables }
+}
+
+const ENTITIES: &str = "query($r: [_Any!]!) { _entities(representations: $r) { __typename } }";
+
+/// Every way in. A root field, an entity or a route that is not here fails
+/// `every_way_in_is_in_the_list`.
+const ENTRIES: &[Entry] = &[
+    entry("Query.me", "me", "{ me { role } }", |_| json!({})),
+    entry("Query.__schema", "schema", "{ __schema { queryType { name } } }", |_| json!({})),
+    entry("Query.__type", "schema", "{ __type(name: \"Dataset\") { name } }", |_| json!({})),
+    entry("Query._service", "schema", "{ _service { sdl } }", |_| json!({})),
+    entry(
+        "Query.dataset",
+        "dataset.read",
+        "query($id: ID!) { dataset(id: $id) { name } }",
+        |world| json!({ "id": world.kept }),
+    ),
+    entry(
+        "Query.datasetByUrn",
+        "dataset.read",
+        "{ datasetByUrn(urn: \"urn:drr:dataset:acme:warehouse:kept\") { name } }",
+        |_| json!({}),
+    ),
+    entry("Query.datasets", "dataset.read", "{ datasets { nodes { name } } }", |_| json!({})),
+    entry("Query.freshnessSummary", "freshness.read", "{ freshnessSummary { total } }", |_| {
+        json!({})
+    }),
+    entry(
+        "Query.run",
+        "run.read",
+        "query($id: ID!) { run(id: $id) { state } }",
+        |_| json!({ "id": RUN }),
+    ),
+    entry(
+        "_Entity.Dataset",
+        "dataset.read",
+        ENTITIES,
+        |world| json!({ "r": [{ "__typename": "Dataset", "id": world.kept }] }),
+    ),
+    entry(
+        "_Entity.Dataset",
+        "dataset.read",
+        ENTITIES,
+        |_| json!({ "r": [{ "__typename": "Dataset", "namespace": "warehouse", "name": "kept" }] }),
+    ),
+    entry(
+        "_Entity.RefreshRun",
+        "run.read",
+        ENTITIES,
+        |_| json!({ "r": [{ "__typename": "RefreshRun", "id": RUN }] }),
+    ),
+    entry(
+        "Mutation.registerDataset",
+        "dataset.register",
+        "mutation { registerDataset(input: { namespace: \"n\", name: \"made\" }) { status } }",
+        |_| json!({}),
+    ),
+    entry(
+        "Mutation.updateDataset",
+        "dataset.update",
+        "mutation($id: ID!) { updateDataset(input: { id: $id, tags: [\"t\"] }) { status } }",
+        |world| json!({ "id": world.kept }),
+    ),
+    entry(
+        "Mutation.retireDataset",
+        "dataset.retire",
+        "mutation($id: ID!) { retireDataset(input: { id: $id }) { status } }",
+        |world| json!({ "id": world.retired }),
+    ),
+    entry(
+        "Mutation.setFreshnessPolicy",
+        "policy.set",
+        "mutation($id: ID!) { setFreshnessPolicy(input: { datasetId: $id, maxAge: { failAfterSeconds: 60 } }) { status } }",
+        |world| json!({ "id": world.kept }),
+    ),
+    entry(
+        "Mutation.recordRunEvents",
+        "events.record",
+        "mutation($e: [RunEventInput!]!) { recordRunEvents(input: { events: $e }) { results { status } } }",
+        |_| json!({ "e": [{ "runId": RUN, "job": { "namespace": "jobs", "name": "load" }, "eventType": "START", "eventTime": "2026-11-01T00:00:00Z" }] }),
+    ),
+    entry("/api/v1/lineage", "lineage", "", |_| {
+        run_event("START", "2026-11-01T00:00:00Z", RUN, "kept")
+    }),
+];
+
+/// The routes besides those that need no token.
+const GRAPHQL: &str = "/graphql";
+const LINEAGE: &str = "/api/v1/lineage";
+
+impl Entry {
+    fn request(&self, world: &World, url: String) -> RequestBuilder {
+        let variables = (self.variables)(world);
+        let request = world.app.http.post(url);
+        if self.reaches.starts_with('/') {
+            return request.json(&variables);
+        }
+        request.json(&json!({ "query": self.document, "variables": variables }))
+    }
+
+    /// The addresses that it is answered at.
+    fn urls(&self, app: &TestApp) -> Vec<String> {
+        if self.reaches.starts_with('/') {
+            return vec![app.internal(self.reaches)];
+        }
+        vec![app.public(GRAPHQL), app.internal(GRAPHQL)]
+    }
+
+    async fn verdict(&self, response: Response) -> Verdict {
+        let status = response.status();
+        let answer: Value = response.json().await.unwrap();
+        let errors = answer["errors"].as_array().cloned().unwrap_or_default();
+        let codes: BTreeSet<_> =
+            errors.iter().map(|error| error["extensions"]["code"].as_str()).collect();
+        let only = |code: &str| codes == BTreeSet::from([Some(code)]) || answer["code"] == code;
+        match status {
+            StatusCode::CREATED if self.operation == "lineage" => Verdict::Allowed,
+            StatusCode::OK if errors.is_empty() => {
+                let data = answer["data"].as_object().unwrap();
+                let found = |value: &Value| !value.is_null() && *value != json!([null]);
+                assert!(!data.is_empty() && data.values().all(found), "{}: {answer}", self.reaches);
+                Verdict::Allowed
+            }
+            StatusCode::OK | StatusCode::FORBIDDEN if only("FORBIDDEN") => {
+                let shown = answer["data"].as_object().into_iter().flat_map(|data| data.values());
+                let nothing = |value: &Value| value.is_null() || *value == json!([null]);
+                assert!(shown.clone().all(nothing), "{}: {answer}", self.reaches);
+                Verdict::Forbidden
+            }
+            StatusCode::UNAUTHORIZED if only("UNAUTHENTICATED") => Verdict::Unauthenticated,
+            other => panic!("{} {}: {other} {answer:#}", self.reaches, self.operation),
+        }
+    }
+}
+
+// D5, D9, D12–D18, S3, S9
+#[test]
+fn no_wrong_allow_and_no_wrong_deny_over_http() {
+    run(async {
+        let matrix = Matrix::read();
+        let roles: BTreeSet<_> = Role::ALL.iter().map(|role| role.as_str().to_owned()).collect();
+        assert_eq!(
+            matrix.cells.keys().cloned().collect::<BTreeSet<_>>(),
+            roles,
+            "a row for each role"
+        );
+        let columns: BTreeSet<_> = matrix.cells["reader"].keys().map(String::as_str).collect();
+        assert_eq!(columns.len(), Operation::ALL.len(), "a column for each operation");
+        assert_eq!(
+            columns,
+            ENTRIES.iter().map(|entry| entry.operation).collect(),
+            "a way in to each"
+        );
+
+        let world = World::start().await;
+        let mut tokens = Vec::new();
+        for role in Role::ALL.map(Role::as_str) {
+            for kind in KINDS {
+                let single = SCOPES.iter().map(|(letter, _)| letter.to_string());
+                let sets = single.chain([String::new(), matrix.useful(role, kind.0)]);
+                tokens.extend(sets.map(|scopes| Token { role, kind, scopes }));
+            }
+        }
+        let product =
+            tokens.iter().flat_map(|token| ENTRIES.iter().map(move |entry| (token, entry)));
+        let (world, matrix) = (&world, &matrix);
+        let answers = stream::iter(product).map(|(token, entry)| async move {
+            let url = entry.urls(&world.app).remove(0);
+            let request = entry.request(world, url).bearer_auth(token.sign(&world.app));
+            let is = entry.verdict(request.send().await.unwrap()).await;
+            let should = matrix.expected(token, entry.operation);
+            let wrong = (is != should)
+                .then(|| format!("{token:?} {}: {is:?}, not {should:?}", entry.reaches));
+            (is, wrong)
+        });
+        let answers: Vec<_> = answers.buffer_unordered(8).collect().await;
+        let wrong: Vec<_> = answers.iter().filter_map(|(_, wrong)| wrong.as_ref()).collect();
+        assert!(wrong.is_empty(), "{wrong:#?}");
+        assert_eq!(answers.len(), 10 * 2 * 6 * ENTRIES.len());
+        for verdict in [Verdict::Allowed, Verdict::Forbidden, Verdict::Unauthenticated] {
+            assert!(answers.iter().any(|(is, _)| *is == verdict), "{verdict:?} never happened");
+        }
+    });
+}
+
+/// The paths given to axum, in the sources: a router does not tell its routes.
+fn routes() -> BTreeSet<String> {
+    let mut found = BTreeSet::new();
+    for (_, source) in crate::architecture::sources() {
+        let code = source.split("#[cfg(test)]").next().unwrap();
+        let lines: String =
+            code.lines().filter(|line| !line.trim_start().starts_with("//")).collect();
+        for after in lines.split(".route(").skip(1) {
+            let literal = after
+                .trim_start()
+                .strip_prefix('"')
+                .unwrap_or_else(|| panic!("a route without a literal path: {after:.60}"));
+            found.insert(literal.split('"').next().unwrap().to_owned());
+        }
+    }
+    found
+}
+
+// D2
+#[test]
+fn every_way_in_is_in_the_list() {
+    run(async {
+        let world = World::start().await;
+        let app = &world.app;
+        let schema =
+            app.data(&app.token(TENANT, Role::TenantAdmin), INTROSPECTION, json!({})).await;
+        let schema = &schema["__schema"];
+        assert_eq!(schema["subscriptionType"], Value::Null, "sweep the subscriptions too");
+        let mut reachable: BTreeSet<String> =
+            ["Query.__schema", "Query.__type"].map(str::to_owned).into();
+        for kind in schema["types"].as_array().unwrap() {
+            let name = kind["name"].as_str().unwrap();
+            if name == "_Entity" {
+                let types = kind["possibleTypes"].as_array().unwrap();
+                reachable.extend(
+                    types.iter().map(|of| format!("_Entity.{}", of["name"].as_str().unwrap())),
+                );
+            }
+            if [&schema["queryType"]["name"], &schema["mutationType"]["name"]]
+                .contains(&&kind["name"])
+            {
+                let fields = kind["fields"].as_array().unwrap().iter();
+                let fields =
+                    fields.map(|field| format!("{name}.{}", field["name"].as_str().unwrap()));
+                // Each of its types is reached by itself.
+                reachable.extend(fields.filter(|field| field != "Query._entities"));
+            }
+        }
+        let open = Matrix::read().open;
+        reachable
+            .extend(routes().into_iter().filter(|route| route != GRAPHQL && !open.contains(route)));
+        let listed: BTreeSet<String> =
+            ENTRIES.iter().map(|entry| entry.reaches.to_owned()).collect();
+        assert_eq!(reachable, listed, "what can be reached, and what is in the list");
+        assert!(open.iter().all(|route| routes().contains(route)), "{open:?}");
+    });
+}
+
+// D2, D3, D17
+#[test]
+fn nothing_answers_without_a_token_and_each_route_at_its_own_door() {
+    run(async {
+        let world = World::start().await;
+        let app = &world.app;
+        // A role of the other registry: valid, and without any right here.
+        let stranger = app.token(TENANT, Role::SchemaReader);
+        for entry in ENTRIES {
+            for url in entry.urls(app) {
+                let response = entry.request(&world, url.clone()).send().await.unwrap();
+                let challenge = response.headers()[header::WWW_AUTHENTICATE].clone();
+                assert_eq!(challenge, "Bearer realm=\"drr\"", "{}", entry.reaches);
+                assert_eq!(
+                    entry.verdict(response).await,
+                    Verdict::Unauthenticated,
+                    "{}",
+                    entry.reaches
+                );
+
+                let response =
+                    entry.request(&world, url).bearer_auth(&stranger).send().await.unwrap();
+                let everyones = ["me", "schema"].contains(&entry.operation);
+                let should = if everyones { Verdict::Allowed } else { Verdict::Forbidden };
+                assert_eq!(entry.verdict(response).await, should, "{}", entry.reaches);
+            }
+        }
+
+        let open = Matrix::read().open;
+        let doors: [(&str, fn(&TestApp, &str) -> String); 3] = [
+            ("public", TestApp::public),
+            ("internal", TestApp::internal),
+            ("operations", TestApp::operations),
+        ];
+        for route in routes() {
+            for (door, url) in doors {
+                let method = if open.contains(&route) { Method::GET } else { Method::POST };
+                let request = app
+                    .http
+                    .request(method, url(app, &route))
+                    .json(&json!({ "query": "{ me { role } }" }));
+                let should = match (door, route.as_str()) {
+                    ("operations", _) if open.contains(&route) => 200,
+                    ("public" | "internal", GRAPHQL) | ("internal", LINEAGE) => 401,
+                    _ => 404,
+                };
+                assert_eq!(request.send().await.unwrap().status(), should, "{route} at {door}");
+            }
+        }
+    });
+}
+
+/// An answer to the last byte, under a correlation id that is always the same.
+async fn bytes(request: RequestBuilder) -> (StatusCode, Vec<(String, String)>, String) {
+    let response = request.header("x-correlation-id", "c").send().await.unwrap();
+    let headers = response.headers().iter().filter(|(name, _)| *name != header::DATE);
+    let headers =
+        headers.map(|(name, value)| (name.to_string(), value.to_str().unwrap().to_owned()));
+    (response.status(), headers.collect(), response.text().await.unwrap())
+}
+
+// S10, D41
+#[test]
+fn foreign_and_missing_look_the_same_to_the_last_byte() {
+    run(async {
+        let world = World::start().await;
+        let app = &world.app;
+        let missing = "0190a000-0000-7000-8000-0000000000ff";
+        let graphql = |role: Role, document: &str, variables: Value| {
+            let request = app.http.post(app.public(GRAPHQL)).bearer_auth(app.token("globex", role));
+            bytes(request.json(&json!({ "query": document, "variables": variables })))
+        };
+        let by_id = [
+            (Role::Reader, "query($id: ID!) { dataset(id: $id) { name } }"),
+            (Role::Reader, "query($id: ID!) { run(id: $id) { state } }"),
+            (
+                Role::TenantAdmin,
+                "mutation($id: ID!) { updateDataset(input: { id: $id, tags: [] }) { status } }",
+            ),
+            (
+                Role::TenantAdmin,
+                "mutation($id: ID!) { retireDataset(input: { id: $id }) { status } }",
+            ),
+            (
+                Role::TenantAdmin,
+                "mutation($id: ID!) { setFreshnessPolicy(input: { datasetId: $id, maxAge: { failAfterSeconds: 60 } }) { status } }",
+            ),
+            (
+                Role::RuntimeWriter,
+                "mutation($id: ID!) { recordRunEvents(input: { events: [{ runId: \"0190a000-0000-7000-8000-00000000000b\", job: { namespace: \"n\", name: \"j\" }, eventType: START, eventTime: \"2026-11-01T00:00:00Z\", outputs: [{ datasetId: $id }] }] }) { results { status problem { code message } } } }",
+            ),
+            // A role without any right learns nothing either.
+            (Role::SchemaReader, "query($id: ID!) { dataset(id: $id) { name } }"),
+            (Role::Reader, "mutation($id: ID!) { retireDataset(input: { id: $id }) { status } }"),
+        ];
+        for (role, document) in by_id {
+            let foreign = if document.contains("run(id") { RUN } else { world.kept.as_str() };
+            let foreign = graphql(role, document, json!({ "id": foreign })).await;
+            assert_eq!(
+                foreign,
+                graphql(role, document, json!({ "id": missing })).await,
+                "{document}"
+            );
+            assert!(!foreign.2.contains("kept"), "{foreign:?}");
+        }
+        let urn = "query($u: String!) { datasetByUrn(urn: $u) { name } }";
+        let urns =
+            ["acme:warehouse:kept", "acme:warehouse:none", "globex:warehouse:none", "nobody:a:b"];
+        let mut answers = BTreeSet::new();
+        for urn_of in urns {
+            answers.insert(
+                graphql(Role::Reader, urn, json!({ "u": format!("urn:drr:dataset:{urn_of}") }))
+                    .await,
+            );
+        }
+        assert_eq!(answers.len(), 1, "{answers:#?}");
+        for representation in
+            [json!({ "id": world.kept }), json!({ "namespace": "warehouse", "name": "kept" })]
+        {
+            let mut foreign = representation;
+            foreign["__typename"] = "Dataset".into();
+            let foreign = graphql(Role::Reader, ENTITIES, json!({ "r": [foreign] })).await;
+            let absent = json!({ "r": [{ "__typename": "Dataset", "id": missing }] });
+            assert_eq!(foreign, graphql(Role::Reader, ENTITIES, absent).await);
+        }
+    });
+}
+
+// D12, D13
+#[test]
+fn who_may_write_and_not_read_is_shown_nothing_and_the_change_stands() {
+    run(async {
+        let world = World::start().await;
+        let app = &world.app;
+        let token =
+            |role, kind, scopes: &str| Token { role, kind, scopes: scopes.to_owned() }.sign(app);
+        let (writer, manager) =
+            (token("runtime-writer", KINDS[1], "W"), token("tenant-admin", KINDS[0], "M"));
+        let shown = "{ status dataset { name freshness { status } refreshState { status } runs { nodes { runId } } } }";
+        let changes = [
+            (&writer, "registerDataset", "namespace: \"n\", name: \"a\"".to_owned(), "REGISTERED"),
+            (
+                &writer,
+                "registerDataset",
+                "namespace: \"warehouse\", name: \"kept\"".to_owned(),
+                "NAME_TAKEN",
+            ),
+            (
+                &manager,
+                "updateDataset",
+                format!("id: \"{}\", tags: [\"x\"]", world.kept),
+                "UPDATED",
+            ),
+            (
+                &manager,
+                "setFreshnessPolicy",
+                format!("datasetId: \"{}\", maxAge: {{ failAfterSeconds: 60 }}", world.kept),
+                "SET",
+            ),
+            (&manager, "retireDataset", format!("id: \"{}\"", world.retired), "RETIRED"),
+        ];
+        for (token, field, input, status) in changes {
+            let mutation = format!("mutation {{ {field}(input: {{ {input} }}) {shown} }}");
+            let data = app.data(token, &mutation, json!({})).await;
+            assert_eq!(data[field], json!({ "status": status, "dataset": null }), "{field}");
+        }
+        let read = "query($id: ID!) { dataset(id: $id) { tags freshnessPolicy { version } } }";
+        let reader = app.token(TENANT, Role::Reader);
+        let data = app.data(&reader, read, json!({ "id": world.kept })).await;
+        assert_eq!(data["dataset"], json!({ "tags": ["x"], "freshnessPolicy": { "version": 1 } }));
+        let audited: Vec<(String, String)> = sqlx::query_as(
+            "SELECT DISTINCT action, result FROM audit_event WHERE action <> 'lineage.ingest' ORDER BY 1, 2",
+        )
+        .fetch_all(&mut app.admin().await)
+        .await
+        .unwrap();
+        let expected = [
+            ("dataset.register", "REJECTED"),
+            ("dataset.register", "SUCCESS"),
+            ("dataset.retire", "SUCCESS"),
+            ("dataset.update", "SUCCESS"),
+            ("freshness_policy.set", "SUCCESS"),
+        ];
+        assert_eq!(
+            audited,
+            expected.map(|(action, result)| (action.to_owned(), result.to_owned()))
+        );
+    });
+}
