@@ -14,6 +14,8 @@ mod door;
 #[cfg(test)]
 mod embedded;
 #[cfg(test)]
+mod lineage;
+#[cfg(test)]
 mod policy;
 #[cfg(test)]
 mod program;
