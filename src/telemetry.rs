@@ -106,6 +106,10 @@ fn describe() {
         "Connections closed because they came back with an open transaction, a tenant or a role."
     );
     describe_counter!(
+        "drr_tenant_isolation_violations_total",
+        "Answers withheld because the database let another tenant's row through."
+    );
+    describe_counter!(
         "drr_rls_anomalies_total",
         "Statements that row-level security or the grants refused."
     );

@@ -19,6 +19,8 @@ pub struct Model {
     pub schema_fqid: Option<String>,
     pub search_text: String,
     pub row_version: i64,
+    pub description_reported_at: Option<DateTimeUtc>,
+    pub owners_reported_at: Option<DateTimeUtc>,
     pub created_at: DateTimeUtc,
     pub updated_at: DateTimeUtc,
 }

@@ -24,6 +24,11 @@ CREATE TABLE dataset_registry (
   -- LIKE on the columns themselves are not leakproof under row-level security.
   search_text  text COLLATE "C" NOT NULL,
   row_version  bigint NOT NULL DEFAULT 1,
+  -- The event time of the report that the description (the owners) came from, so that of several
+  -- reports the latest stands, in whatever order they arrive. NULL once people have had their say,
+  -- which stands against every report.
+  description_reported_at  timestamptz,
+  owners_reported_at       timestamptz,
   created_at   timestamptz NOT NULL,
   updated_at   timestamptz NOT NULL,
   PRIMARY KEY (tenant_id, dataset_id),

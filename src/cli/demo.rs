@@ -20,7 +20,7 @@ use super::{
     serve::{self, ToldToEnd},
 };
 use crate::{
-    app::App,
+    app::{App, StartError},
     auth::signing::DevelopmentKey,
     clock::{SharedClock, SystemClock},
     config::Settings,
@@ -88,9 +88,11 @@ async fn demonstrate(
     let key = DevelopmentKey::load_or_create(&key_file)?;
     let development = Development::new(key, clock.clone());
     let verifier = Development::verifier_settings();
-    let app = serve::start(settings, database, development.keys(), verifier)
-        .await
-        .map_err(|error| format!("{error} (--port 0 picks free ports)"))?;
+    let app = serve::start(settings, database, development.keys(), verifier).await;
+    let app = app.map_err(|error| match error.downcast_ref() {
+        Some(StartError::Listen { .. }) => format!("{error}; --port 0 picks free ports").into(),
+        _ => error,
+    })?;
     let shown = async {
         show(settings, &app, &development, &clock, ready_file.as_ref()).await?;
         std::future::pending().await

@@ -6,7 +6,7 @@ use std::collections::HashMap;
 use chrono::{DateTime, Utc};
 use uuid::Uuid;
 
-pub use super::repository::Draft;
+pub use super::repository::{Draft, Reported};
 use super::{
     model::DatasetName,
     repository::{self, Record},
@@ -62,12 +62,20 @@ pub async fn ids(tx: &TenantTx, names: &[DatasetName]) -> Result<HashMap<Dataset
         .collect()
 }
 
-/// Registers those drafts whose name is free.
+/// Registers those drafts whose name is free; answers the ids of these.
 ///
 /// # Errors
 /// Whatever the database answers.
-pub async fn register(tx: &TenantTx, drafts: &[Draft], now: DateTime<Utc>) -> Result<()> {
-    repository::insert(tx, drafts, now).await.map(|_| ())
+pub async fn register(tx: &TenantTx, drafts: &[Draft], now: DateTime<Utc>) -> Result<Vec<Uuid>> {
+    repository::insert(tx, drafts, now).await
+}
+
+/// Brings datasets up to what was reported of them.
+///
+/// # Errors
+/// Whatever the database answers.
+pub async fn report(tx: &TenantTx, drafts: &[Draft], now: DateTime<Utc>) -> Result<()> {
+    repository::report(tx, drafts, now).await
 }
 
 /// Aliases by dataset id.

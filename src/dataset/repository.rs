@@ -79,6 +79,31 @@ pub struct Draft {
     pub schema_fqid: Option<String>,
     /// What a text filter searches.
     search_text: String,
+    /// When the description was reported; `None` if it is people's own word.
+    description_reported_at: Option<DateTime<Utc>>,
+    /// When the owners were reported; `None` if they are people's own word.
+    owners_reported_at: Option<DateTime<Utc>>,
+}
+
+/// What events report of a dataset. Of several reports the latest stands; of two at one instant,
+/// the greater text.
+#[derive(Debug, Clone, Default)]
+pub struct Reported {
+    /// What it is, and when that was reported.
+    pub description: Option<(DateTime<Utc>, String)>,
+    /// Who answers for it, and when that was reported.
+    pub owners: Option<(DateTime<Utc>, Vec<String>)>,
+}
+
+impl Reported {
+    /// What two events report together.
+    #[must_use]
+    pub fn or_later(self, other: Self) -> Self {
+        Self {
+            description: self.description.into_iter().chain(other.description).max(),
+            owners: self.owners.into_iter().chain(other.owners).max(),
+        }
+    }
 }
 
 impl Draft {
@@ -94,6 +119,24 @@ impl Draft {
             domain: None,
             tags: Vec::new(),
             schema_fqid: None,
+            description_reported_at: None,
+            owners_reported_at: None,
+        }
+    }
+
+    /// A dataset of which only events tell.
+    #[must_use]
+    pub fn reported(dataset_id: Uuid, name: DatasetName, reported: Reported) -> Self {
+        // Whatever is reported later is reported after this.
+        let at = |at: Option<DateTime<Utc>>| Some(at.unwrap_or(DateTime::UNIX_EPOCH));
+        let (described_at, description) = reported.description.unzip();
+        let description = description.and_then(|text| Description::parse(text).ok());
+        let (owners_at, owners) = reported.owners.unzip();
+        Self {
+            owners: owners.unwrap_or_default(),
+            description_reported_at: at(described_at),
+            owners_reported_at: at(owners_at),
+            ..Self::named(dataset_id, name).described(description.as_ref())
         }
     }
 
@@ -112,7 +155,8 @@ const INSERT: &str = "
 WITH draft AS (
   SELECT * FROM jsonb_to_recordset($1) AS draft (
     dataset_id uuid, namespace text, name text, description text, owners text[], domain text,
-    tags text[], schema_fqid text, search_text text)
+    tags text[], schema_fqid text, search_text text, description_reported_at timestamptz,
+    owners_reported_at timestamptz)
 ), named AS (
   INSERT INTO dataset_name (tenant_id, namespace, name, dataset_id, is_alias)
   SELECT current_tenant(), namespace, name, dataset_id, false FROM draft ORDER BY namespace, name
@@ -120,9 +164,10 @@ WITH draft AS (
   RETURNING dataset_id
 ), inserted AS (
   INSERT INTO dataset_registry (tenant_id, dataset_id, namespace, name, description, owners, domain,
-                                tags, schema_fqid, search_text, created_at, updated_at)
+                                tags, schema_fqid, search_text, description_reported_at,
+                                owners_reported_at, created_at, updated_at)
   SELECT current_tenant(), dataset_id, namespace, name, description, owners, domain, tags,
-         schema_fqid, search_text, $2, $2
+         schema_fqid, search_text, description_reported_at, owners_reported_at, $2, $2
     FROM draft JOIN named USING (dataset_id)
 ), state AS (
   INSERT INTO dataset_refresh_state (tenant_id, dataset_id, updated_at)
@@ -144,7 +189,55 @@ pub async fn insert(tx: &TenantTx, drafts: &[Draft], now: DateTime<Utc>) -> Resu
     Ok(rows.into_iter().map(|row| row.dataset_id).collect())
 }
 
-const LOCK: &str = "SELECT * FROM dataset_registry WHERE dataset_id = $1 FOR UPDATE";
+// What events report does not count as a version: versions are for people, who may not see each
+// other's work. By its own name only: an alias is people's word, and theirs stands. The rows that
+// change, and no others, are locked in the order of names.
+const DESCRIBE: &str = r#"
+WITH later AS (
+  SELECT known.dataset_id, draft.* FROM dataset_registry known
+    JOIN jsonb_to_recordset($1) AS draft (namespace text, name text, description text,
+         search_text text, description_reported_at timestamptz) USING (namespace, name)
+   WHERE (draft.description_reported_at, draft.description COLLATE "C")
+           > (known.description_reported_at, coalesce(known.description, ''))
+   ORDER BY namespace, name FOR NO KEY UPDATE OF known
+)
+UPDATE dataset_registry known SET
+  description = later.description, search_text = later.search_text,
+  description_reported_at = later.description_reported_at, updated_at = $2
+FROM later WHERE known.dataset_id = later.dataset_id"#;
+
+const ASSIGN: &str = r#"
+WITH later AS (
+  SELECT known.dataset_id, draft.* FROM dataset_registry known
+    JOIN jsonb_to_recordset($1) AS draft (namespace text, name text, owners text[],
+         owners_reported_at timestamptz) USING (namespace, name)
+   WHERE (draft.owners_reported_at, draft.owners COLLATE "C")
+           > (known.owners_reported_at, known.owners COLLATE "C")
+   ORDER BY namespace, name FOR NO KEY UPDATE OF known
+)
+UPDATE dataset_registry known SET
+  owners = later.owners, owners_reported_at = later.owners_reported_at, updated_at = $2
+FROM later WHERE known.dataset_id = later.dataset_id"#;
+
+/// Brings datasets up to what was reported of them, where that is later than what is known.
+///
+/// # Errors
+/// Whatever the database answers.
+pub async fn report(tx: &TenantTx, drafts: &[Draft], now: DateTime<Utc>) -> Result<()> {
+    let described: Vec<_> = drafts.iter().filter(|draft| draft.description.is_some()).collect();
+    if !described.is_empty() {
+        tx.execute_sql(DESCRIBE, [records(&described)?, now.into()]).await?;
+    }
+    let owned: Vec<_> = drafts.iter().filter(|draft| !draft.owners.is_empty()).collect();
+    if !owned.is_empty() {
+        tx.execute_sql(ASSIGN, [records(&owned)?, now.into()]).await?;
+    }
+    Ok(())
+}
+
+// Not FOR UPDATE: that would hold up writers of what only refers to the dataset, such as its run
+// log, while they may hold what this one needs next.
+const LOCK: &str = "SELECT * FROM dataset_registry WHERE dataset_id = $1 FOR NO KEY UPDATE";
 
 /// The dataset, locked until the transaction ends.
 ///
@@ -158,7 +251,7 @@ const UPDATE: &str = "
 UPDATE dataset_registry SET
   description = draft.description, owners = draft.owners, domain = draft.domain,
   tags = draft.tags, schema_fqid = draft.schema_fqid, search_text = draft.search_text,
-  row_version = row_version + 1, updated_at = $2
+  description_reported_at = NULL, owners_reported_at = NULL, row_version = row_version + 1, updated_at = $2
 FROM jsonb_to_recordset($1) AS draft (
   dataset_id uuid, description text, owners text[], domain text, tags text[], schema_fqid text,
   search_text text)

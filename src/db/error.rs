@@ -35,9 +35,14 @@ fn sqlstate(error: &DbErr) -> Option<std::borrow::Cow<'_, str>> {
     }
 }
 
+/// The same for what the door itself asks of the database.
+pub(super) fn mapped(error: SqlxError) -> Error {
+    if is_unavailable(&error) { Error::unavailable(error) } else { Error::internal(error) }
+}
+
 /// Whether trying again later may help: the server is away, is ending, or has no connection left,
 /// or the statement was cut off by its deadline or lost a deadlock.
-pub(super) fn is_unavailable(error: &SqlxError) -> bool {
+fn is_unavailable(error: &SqlxError) -> bool {
     match error {
         SqlxError::Io(_) | SqlxError::PoolTimedOut | SqlxError::PoolClosed => true,
         SqlxError::Database(database) => database.code().is_some_and(|code| {

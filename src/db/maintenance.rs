@@ -24,7 +24,7 @@ const MONTHS_AHEAD: Months = Months::new(3);
 pub async fn ensure_partitions(db: &Db, now: DateTime<Utc>) -> Result<u32, Error> {
     let until = now.checked_add_months(MONTHS_AHEAD).unwrap_or(now).date_naive();
     let sql = format!("SELECT ensure_partitions('{until}')");
-    let rows = as_operator(db, &sql).await.map_err(Error::unavailable)?;
+    let rows = as_operator(db, &sql).await.map_err(super::error::mapped)?;
     let made = rows.first().map(|row| row.try_get::<i32, _>(0)).transpose();
     let made = made.map_err(Error::internal)?.unwrap_or_default();
     Ok(u32::try_from(made).unwrap_or_default())

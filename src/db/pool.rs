@@ -95,10 +95,14 @@ impl Db {
 /// lent: no transaction is open on it, no tenant is left and no role is taken on.
 ///
 /// As a simple query, of which the start of the statement is the start of its transaction unless
-/// one was open before. (The extended protocol takes the two times from two messages.)
+/// one was open before. (The extended protocol takes the two times from two messages.) In a
+/// transaction that has failed it is refused.
 async fn is_clean(connection: &mut sqlx::PgConnection) -> sqlx::Result<bool> {
-    let row = connection.fetch_one(sqlx::raw_sql(CLEAN)).await?;
-    let clean: bool = row.try_get(0)?;
+    let clean = match connection.fetch_one(sqlx::raw_sql(CLEAN)).await {
+        Ok(row) => row.try_get(0)?,
+        Err(error) if is_in_failed_transaction(&error) => false,
+        Err(error) => return Err(error),
+    };
     if !clean {
         metrics::counter!("drr_db_unclean_connections_total").increment(1);
         tracing::error!(
@@ -106,6 +110,10 @@ async fn is_clean(connection: &mut sqlx::PgConnection) -> sqlx::Result<bool> {
         );
     }
     Ok(clean)
+}
+
+fn is_in_failed_transaction(error: &sqlx::Error) -> bool {
+    error.as_database_error().and_then(|error| error.code()).is_some_and(|code| code == "25P02")
 }
 
 const CLEAN: &str = "

@@ -22,7 +22,9 @@ pub enum UnsafeDatabase {
     #[error("the schema is not at this program's version ({0}); run `drr migrate up`")]
     NotMigrated(String),
     /// The login, or a role it may take on, escapes row-level security.
-    #[error("the login may act as {0}, which is a superuser or has BYPASSRLS")]
+    #[error(
+        "the login may act as {0}, which is a superuser or has BYPASSRLS, REPLICATION or CREATEROLE"
+    )]
     Bypass(String),
     /// The login, or a role it may take on, owns tables or the schema.
     #[error("the login may act as {0}, which owns {1}; owners can switch row-level security off")]
@@ -69,7 +71,13 @@ pub async fn verify(db: &Db) -> Result<(), UnsafeDatabase> {
 }
 
 async fn verify_version(db: &Db) -> Result<(), UnsafeDatabase> {
-    let applied = maintenance::applied_migrations(db).await?;
+    let applied = match maintenance::applied_migrations(db).await {
+        Ok(applied) => applied,
+        Err(sqlx::Error::Database(error)) if is_unprepared(error.code().as_deref()) => {
+            return Err(UnsafeDatabase::NotMigrated(error.message().to_owned()));
+        }
+        Err(error) => return Err(error.into()),
+    };
     let known: Vec<String> =
         Migrator::migrations().iter().map(|step| step.name().to_owned()).collect();
     if let Some(missing) = known.iter().find(|step| !applied.contains(step)) {
@@ -81,6 +89,12 @@ async fn verify_version(db: &Db) -> Result<(), UnsafeDatabase> {
     Ok(())
 }
 
+/// Whether this is what the question for the migrations is answered with before the first of them:
+/// no such table, no such role, or no right to take it on.
+fn is_unprepared(sqlstate: Option<&str>) -> bool {
+    matches!(sqlstate, Some("42P01" | "22023" | "42501"))
+}
+
 async fn first(
     connection: &mut sqlx::PgConnection,
     sql: &'static str,
@@ -90,10 +104,11 @@ async fn first(
 }
 
 /// Every role that the login is or may become. A superuser may become any, so its own flag is
-/// looked at first.
+/// looked at first. Replication reads every tenant's log; before PostgreSQL 16, CREATEROLE grants
+/// itself the owner.
 const BYPASS: &str = "
 SELECT rolname::text FROM pg_roles
- WHERE (rolsuper OR rolbypassrls) AND pg_has_role(session_user, oid, 'MEMBER') AND $1 <> ''
+ WHERE (rolsuper OR rolbypassrls OR rolreplication OR rolcreaterole) AND pg_has_role(session_user, oid, 'MEMBER') AND $1 <> ''
  ORDER BY rolname <> session_user, rolname LIMIT 1";
 
 const OWNED: &str = "
@@ -113,19 +128,27 @@ SELECT nspname::text FROM pg_namespace, pg_roles
    AND has_schema_privilege(pg_roles.oid, pg_namespace.oid, 'USAGE') LIMIT 1";
 
 /// A table or partition with a tenant column that lacks ENABLE, FORCE, NOT NULL or the policy, or
-/// that has a policy besides it (permissive policies are joined by OR).
+/// that has a policy besides it (permissive policies are joined by OR). A view shows its owner's
+/// rows unless it is `security_invoker`; a materialised view or a foreign table has no policies.
+///
+/// The expression names the function with its schema if the login itself cannot see it, and else
+/// without, since this schema is first on the search path.
 const UNGUARDED: &str = "
 SELECT c.relname::text FROM pg_class c
   JOIN pg_attribute a ON a.attrelid = c.oid AND a.attname = 'tenant_id' AND NOT a.attisdropped
- WHERE c.relnamespace = $1::regnamespace AND c.relkind IN ('r', 'p')
-   AND NOT (
+ WHERE c.relnamespace = $1::regnamespace
+   AND CASE c.relkind
+     WHEN 'i' THEN false WHEN 'I' THEN false WHEN 'c' THEN false
+     WHEN 'v' THEN NOT coalesce('security_invoker=true' = ANY (c.reloptions), false)
+     ELSE NOT (
      c.relrowsecurity AND c.relforcerowsecurity AND a.attnotnull
      AND (SELECT count(*) FROM pg_policy p WHERE p.polrelid = c.oid) = 1
      AND EXISTS (
        SELECT FROM pg_policy p
         WHERE p.polrelid = c.oid AND p.polname = 'tenant_isolation'
           AND p.polcmd = '*' AND p.polpermissive AND p.polroles = '{0}'
-          AND pg_get_expr(p.polqual, c.oid) ~
-              '^\\(tenant_id = \\( SELECT ([a-z_]+\\.)?current_tenant\\(\\) AS current_tenant\\)\\)$'
-          AND pg_get_expr(p.polwithcheck, c.oid) = pg_get_expr(p.polqual, c.oid)))
+          AND pg_get_expr(p.polqual, c.oid) IN (
+            '(tenant_id = ( SELECT current_tenant() AS current_tenant))',
+            '(tenant_id = ( SELECT ' || $1 || '.current_tenant() AS current_tenant))')
+          AND pg_get_expr(p.polwithcheck, c.oid) = pg_get_expr(p.polqual, c.oid))) END
  ORDER BY c.relname LIMIT 1";

@@ -10,7 +10,9 @@ use sea_orm::{
 use sea_query_sqlx::SqlxValues;
 use serde::Serialize;
 use sqlx::{
-    AssertSqlSafe, Postgres, SqlSafeStr, pool::PoolConnection, postgres::PgTransactionManager,
+    AssertSqlSafe, Column, Postgres, Row, SqlSafeStr,
+    pool::PoolConnection,
+    postgres::{PgRow, PgTransactionManager},
 };
 use sqlx_core::transaction::TransactionManager;
 use tokio::sync::Mutex;
@@ -67,13 +69,10 @@ impl TenantDb {
             self.tenant
         );
         let mut opening = Opening(Some(self.db.connection().await?));
-        opening.begin(sql).await.map_err(|error| {
-            if super::error::is_unavailable(&error) {
-                Error::unavailable(error)
-            } else {
-                Error::internal(error)
-            }
-        })
+        let connection = opening.begin(sql).await.map_err(super::error::mapped)?;
+        metrics::counter!("drr_db_transactions_total").increment(1);
+        let session = Mutex::new(Session { connection, unsettled: 0 });
+        Ok(TenantTx { tenant: self.tenant.clone(), session })
     }
 }
 
@@ -87,14 +86,10 @@ fn milliseconds(duration: Duration) -> u128 {
 struct Opening(Option<PoolConnection<Postgres>>);
 
 impl Opening {
-    async fn begin(&mut self, sql: String) -> Result<TenantTx, SqlxError> {
+    async fn begin(&mut self, sql: String) -> Result<PoolConnection<Postgres>, SqlxError> {
         let connection = self.0.as_mut().ok_or(SqlxError::PoolClosed)?;
         PgTransactionManager::begin(connection, Some(AssertSqlSafe(sql).into_sql_str())).await?;
-        metrics::counter!("drr_db_transactions_total").increment(1);
-        self.0
-            .take()
-            .map(|connection| TenantTx { connection: Mutex::new(connection) })
-            .ok_or(SqlxError::PoolClosed)
+        self.0.take().ok_or(SqlxError::PoolClosed)
     }
 }
 
@@ -107,21 +102,64 @@ impl Drop for Opening {
 }
 
 /// An open transaction in which `app.tenant_id` is set. The only thing that queries can run on.
+///
+/// A statement whose future is dropped runs on in the server until it ends or its time is over; the
+/// connection is lent again only after that and after the rollback.
 #[derive(Debug)]
 pub struct TenantTx {
-    connection: Mutex<PoolConnection<Postgres>>,
+    tenant: TenantId,
+    session: Mutex<Session>,
 }
 
+#[derive(Debug)]
+struct Session {
+    connection: PoolConnection<Postgres>,
+    /// Statements that failed, or whose answer was not waited for.
+    unsettled: usize,
+}
+
+/// PostgreSQL answers the COMMIT of a failed transaction with a silent ROLLBACK.
+#[derive(Debug, thiserror::Error)]
+#[error("a statement of this transaction failed or was cut off: nothing was written")]
+struct Unsettled;
+
+/// The last net under row-level security. // D41
+#[derive(Debug, thiserror::Error)]
+#[error("the database answered with a row of another tenant; it was withheld")]
+struct ForeignRow;
+
 impl TenantTx {
-    /// Makes what was written lasting.
+    /// Makes what was written lasting. When it is dropped before it answers, the change is written
+    /// whole or not at all, and nobody can tell which.
     ///
     /// # Errors
-    /// Whatever the database answers; nothing was written then.
+    /// Whatever the database answers, or that a statement before has failed or was cut off; nothing
+    /// was written then, unless the connection was lost.
     pub async fn commit(self) -> Result<(), Error> {
-        let mut connection = self.connection.lock().await;
-        PgTransactionManager::commit(&mut connection)
-            .await
-            .map_err(|error| Error::from(DbErr::Exec(RuntimeErr::SqlxError(error.into()))))
+        let mut session = self.session.lock().await;
+        if session.unsettled > 0 {
+            return Err(Error::internal(Unsettled));
+        }
+        PgTransactionManager::commit(&mut session.connection).await.map_err(super::error::mapped)
+    }
+
+    /// Withholds an answer that has another tenant's row in it, which only a broken policy can let
+    /// through. // D41
+    fn only_own(&self, rows: Vec<PgRow>) -> Result<Vec<PgRow>, SqlxError> {
+        let Some(column) = rows.first().and_then(|row| row.try_column("tenant_id").ok()) else {
+            return Ok(rows);
+        };
+        let column = column.ordinal();
+        for row in &rows {
+            // An outer join's missing row has none.
+            let tenant: Option<&str> = row.try_get(column)?;
+            if tenant.is_some_and(|tenant| tenant != self.tenant.as_str()) {
+                metrics::counter!("drr_tenant_isolation_violations_total").increment(1);
+                tracing::error!(tenant = %self.tenant, "{ForeignRow}");
+                return Err(SqlxError::Decode(ForeignRow.into()));
+            }
+        }
+        Ok(rows)
     }
 }
 
@@ -171,7 +209,7 @@ impl Drop for TenantTx {
     /// Queues the rollback, which travels when the connection goes back to the pool. After a commit
     /// there is nothing to roll back, and this does nothing.
     fn drop(&mut self) {
-        PgTransactionManager::start_rollback(self.connection.get_mut());
+        PgTransactionManager::start_rollback(&mut self.session.get_mut().connection);
     }
 }
 
@@ -196,9 +234,12 @@ impl ConnectionTrait for TenantTx {
     }
 
     async fn execute_raw(&self, statement: Statement) -> Result<ExecResult, DbErr> {
-        let mut connection = self.connection.lock().await;
-        let result = bound(&statement).execute(&mut **connection).await;
-        result.map(Into::into).map_err(execute_error)
+        let mut session = self.session.lock().await;
+        session.unsettled += 1;
+        let result =
+            bound(&statement).execute(&mut *session.connection).await.map_err(execute_error)?;
+        session.unsettled -= 1;
+        Ok(result.into())
     }
 
     /// Refused: every statement is prepared and its parameters are bound. // D42
@@ -207,14 +248,15 @@ impl ConnectionTrait for TenantTx {
     }
 
     async fn query_one_raw(&self, statement: Statement) -> Result<Option<QueryResult>, DbErr> {
-        let mut connection = self.connection.lock().await;
-        let row = bound(&statement).fetch_optional(&mut **connection).await;
-        row.map(|row| row.map(Into::into)).map_err(query_error)
+        Ok(self.query_all_raw(statement).await?.into_iter().next())
     }
 
     async fn query_all_raw(&self, statement: Statement) -> Result<Vec<QueryResult>, DbErr> {
-        let mut connection = self.connection.lock().await;
-        let rows = bound(&statement).fetch_all(&mut **connection).await;
-        rows.map(|rows| rows.into_iter().map(Into::into).collect()).map_err(query_error)
+        let mut session = self.session.lock().await;
+        session.unsettled += 1;
+        let rows = bound(&statement).fetch_all(&mut *session.connection).await;
+        let rows = rows.and_then(|rows| self.only_own(rows)).map_err(query_error)?;
+        session.unsettled -= 1;
+        Ok(rows.into_iter().map(Into::into).collect())
     }
 }

@@ -3,6 +3,8 @@
 //! One event, or an array of events, as the OpenLineage clients send them. What is accepted with a
 //! doubt is answered with a warning; what is refused, event by event with the path to what is wrong.
 
+use std::borrow::Cow;
+
 use axum::{
     Json,
     body::Body,
@@ -57,7 +59,22 @@ struct Summary {
 struct Failed {
     index: usize,
     code: ErrorCode,
+    /// The path to what is wrong, within the body.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    field: Option<Cow<'static, str>>,
     reason: String,
+}
+
+impl Failed {
+    fn new(index: usize, error: &Error) -> Self {
+        let code = error.code();
+        match error {
+            Error::BadUserInput { field, message } => {
+                Self { index, code, field: Some(field.clone()), reason: message.to_string() }
+            }
+            other => Self { index, code, field: None, reason: other.to_string() },
+        }
+    }
 }
 
 #[derive(Serialize)]
@@ -75,7 +92,8 @@ impl From<Warning> for Noted {
 }
 
 /// `201 Created` when all events stand (known ones too: a client that was cut off sends again),
-/// `207 Multi-Status` when some of a batch do, and the error's own status when none does.
+/// `207 Multi-Status` when some of a batch do, and the first error's own status, with its problem
+/// document, when none does.
 pub async fn ingest(
     State(lineage): State<Lineage>,
     context: RequestContext,
@@ -145,20 +163,17 @@ fn answer(recorded: Vec<Recorded>, warnings: Vec<Warning>) -> Response {
             Recorded::Duplicate => summary.duplicates += 1,
             Recorded::Rejected(error) => {
                 summary.failed += 1;
-                let (code, reason) = (error.code(), error.to_string());
+                failed_events.push(Failed::new(index, &error));
                 first.get_or_insert(error);
-                failed_events.push(Failed { index, code, reason });
             }
         }
     }
-    let status = match first {
-        None => StatusCode::CREATED,
-        Some(error) if summary.received == 1 => return Problem::from(error).into_response(),
-        Some(error) if summary.failed == summary.received => {
-            StatusCode::from_u16(error.code().http_status()).unwrap_or(StatusCode::BAD_REQUEST)
-        }
-        Some(_) => StatusCode::MULTI_STATUS,
-    };
+    let none = summary.failed == summary.received;
     let warnings = warnings.into_iter().map(Noted::from).collect();
-    (status, Json(Report { summary, failed_events, warnings })).into_response()
+    let report = Report { summary, failed_events, warnings };
+    match first {
+        None => (StatusCode::CREATED, Json(report)).into_response(),
+        Some(error) if none => Problem::from(error).with_members(&report).into_response(),
+        Some(_) => (StatusCode::MULTI_STATUS, Json(report)).into_response(),
+    }
 }

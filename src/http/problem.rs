@@ -11,6 +11,7 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use serde::Serialize;
+use serde_json::{Map, Value};
 
 use super::CorrelationId;
 use crate::error::{Error, ErrorCode};
@@ -31,18 +32,28 @@ pub struct Problem {
     code: ErrorCode,
     detail: Cow<'static, str>,
     headers: Vec<(HeaderName, HeaderValue)>,
+    members: Map<String, Value>,
 }
 
 impl Problem {
     /// A fault of the protocol rather than of what was asked; for the latter there is [`Error`].
     pub fn new(status: StatusCode, code: ErrorCode, detail: impl Into<Cow<'static, str>>) -> Self {
-        Self { status, code, detail: detail.into(), headers: Vec::new() }
+        Self { status, code, detail: detail.into(), headers: Vec::new(), members: Map::new() }
     }
 
     /// With a header of the answer.
     #[must_use]
     pub fn with_header(mut self, name: HeaderName, value: HeaderValue) -> Self {
         self.headers.push((name, value));
+        self
+    }
+
+    /// With further members of the document (RFC 9457 §3.2): those of `details`, a map in JSON.
+    #[must_use]
+    pub fn with_members(mut self, details: &impl Serialize) -> Self {
+        if let Ok(Value::Object(members)) = serde_json::to_value(details) {
+            self.members.extend(members);
+        }
         self
     }
 
@@ -129,6 +140,8 @@ struct Document<'a> {
     detail: &'a str,
     code: ErrorCode,
     correlation_id: &'a CorrelationId,
+    #[serde(flatten)]
+    members: &'a Map<String, Value>,
 }
 
 /// Finishes an answer: the document of a problem, and the headers that its status asks for.
@@ -145,6 +158,7 @@ pub(super) fn finish(
             detail: &problem.detail,
             code: problem.code,
             correlation_id,
+            members: &problem.members,
         };
         let body = serde_json::to_vec(&document).unwrap_or_default();
         // The empty body that the problem came with has set its length already.

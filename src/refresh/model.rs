@@ -9,8 +9,8 @@ pub mod fold;
 pub mod state;
 
 pub use event::{
-    ContentHash, DatasetEvent, DatasetFacets, Event, EventType, JobEvent, JobName, NominalTime,
-    Output, OutputStatistics, RunEvent,
+    ContentHash, DatasetEvent, DatasetFacets, Event, EventType, Input, JobEvent, JobName,
+    NominalTime, Output, OutputStatistics, RunEvent,
 };
 pub use fold::{MergeError, OutputFold, RunFold, RunState};
 pub use state::{DatasetRuns, RefreshState, RefreshStatus, RunRow};

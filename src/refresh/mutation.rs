@@ -5,6 +5,7 @@
 
 use async_graphql::{Context, Enum, ID, InputObject, Object, SimpleObject};
 use chrono::{DateTime, SecondsFormat, Utc};
+use futures::future::join_all;
 use serde_json::{Map, Value, json};
 
 use super::{
@@ -206,14 +207,12 @@ async fn submitted(
         let maximum = u64::try_from(limits.max_events).unwrap_or(u64::MAX);
         return Err(Error::LimitExceeded { limit: "events of one request", maximum });
     }
-    let mut submitted = Vec::with_capacity(events.len());
-    for event in &events {
-        submitted.push(match openlineage_event(context, event).await {
-            Ok(event) => openlineage::read(event, limits).map_err(Error::from),
-            Err(error) => Err(error),
-        });
-    }
-    Ok(submitted)
+    // All at once, so that the datasets that they name by id are looked up together.
+    let read = events.iter().enumerate().map(async |(index, event)| {
+        let event = openlineage_event(context, event).await?;
+        Ok(openlineage::read(index, event, limits)?)
+    });
+    Ok(join_all(read).await)
 }
 
 async fn record_run_events(

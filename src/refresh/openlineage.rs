@@ -196,14 +196,18 @@ pub fn parse(body: &[u8], limits: &ParseLimits) -> Result<ParsedBatch, ParseErro
     Ok(batch)
 }
 
-/// Reads one event that is JSON already.
+/// Reads an event that is JSON already, the one at `index` of its batch.
 ///
 /// # Errors
-/// [`EventError`], as the first event of a batch.
-pub fn read(event: serde_json::Value, limits: &ParseLimits) -> Result<Event, EventError> {
+/// [`EventError`].
+pub fn read(
+    index: usize,
+    event: serde_json::Value,
+    limits: &ParseLimits,
+) -> Result<Event, EventError> {
     event::Reader { limits, notes: &mut Vec::new() }.event(event).map_err(|problem| {
         let place::Problem { code, field, message } = problem;
-        EventError { index: 0, code, field, message }
+        EventError { index, code, field, message }
     })
 }
 

@@ -104,7 +104,16 @@ async fn record_all(
         entries.push(entry(operation, Some(event), &outcome, &ids));
         outcome
     });
-    let outcomes = outcomes.collect();
+    let outcomes: Vec<_> = outcomes.collect();
+    if entries.is_empty() {
+        // A call without any event is a call nevertheless.
+        entries.push(Entry {
+            operation,
+            dataset_id: None,
+            resource: None,
+            outcome: Outcome::Success,
+        });
+    }
     audit::append(tx, call, &entries).await?;
     Ok(outcomes)
 }
@@ -247,9 +256,9 @@ async fn update_runs(tx: &TenantTx, call: &Call, changed: &[Changed], ids: &Ids)
     let rows: Vec<_> = rows.into_values().collect();
     // The states are locked before the log is written, so that of two writers of a dataset the
     // second one sees all that the first one wrote.
-    let states = state_store::lock(tx, &datasets).await?;
+    state_store::lock(tx, &datasets).await?;
     store::upsert_log(tx, &rows).await?;
-    state_store::refresh(tx, &states, call.now()).await
+    state_store::refresh(tx, &datasets, call.now()).await
 }
 
 fn entry(operation: Operation, event: Option<&Event>, outcome: &Recorded, ids: &Ids) -> Entry {

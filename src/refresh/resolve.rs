@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 
+use chrono::{DateTime, Utc};
 use uuid::Uuid;
 
 use super::{
@@ -11,8 +12,8 @@ use super::{
 use crate::{
     call::Call,
     dataset::{
-        loader,
-        model::{DatasetName, Description},
+        loader::{self, Draft, Reported},
+        model::DatasetName,
     },
     db::TenantTx,
     error::Result,
@@ -21,34 +22,48 @@ use crate::{
 /// Datasets by the names that events have for them.
 pub(super) type Ids = HashMap<DatasetName, Uuid>;
 
-/// The datasets that the events name. One that is not known yet is registered, with the
-/// description and the owners that an event gives; those of a known one are left to its people.
+/// The datasets that the events name. One that is not known yet is registered. What events say of a
+/// dataset's description and owners stands until people have their say.
 pub(super) async fn datasets(tx: &TenantTx, call: &Call, events: &[&Event]) -> Result<Ids> {
-    let mut named: BTreeMap<&DatasetName, Option<&DatasetFacets>> = BTreeMap::new();
-    for (name, facets) in events.iter().flat_map(|event| event.datasets()) {
-        let known = named.entry(name).or_default();
-        *known = known.or(facets);
+    let mut named: BTreeMap<&DatasetName, Reported> = BTreeMap::new();
+    for event in events {
+        for (name, facets) in event.datasets() {
+            let known = named.entry(name).or_default();
+            *known = std::mem::take(known).or_later(reported(event.event_time(), facets));
+        }
+    }
+    if named.is_empty() {
+        return Ok(Ids::new());
     }
     let names: Vec<_> = named.keys().map(|name| (*name).clone()).collect();
     let mut ids = loader::ids(tx, &names).await?;
-    let drafts: Vec<_> = named
+    let drafts = named
         .into_iter()
-        .filter(|(name, _)| !ids.contains_key(name))
-        .map(|(name, facets)| {
-            let description = facets.and_then(|facets| facets.description.as_deref());
-            let description = description.and_then(|text| Description::parse(text).ok());
-            let mut draft = loader::Draft::named(call.new_id(), name.clone());
-            draft.owners = facets.map(|facets| facets.owners.clone()).unwrap_or_default();
-            draft.described(description.as_ref())
-        })
-        .collect();
-    if !drafts.is_empty() {
-        loader::register(tx, &drafts, call.now()).await?;
-        // Asked again, since another writer may have been first with some of them.
-        let missing: Vec<_> = drafts.into_iter().map(|draft| draft.name).collect();
-        ids.extend(loader::ids(tx, &missing).await?);
+        .map(|(name, reported)| Draft::reported(call.new_id(), name.clone(), reported));
+    let (known, mut new): (Vec<_>, Vec<_>) =
+        drafts.partition(|draft| ids.contains_key(&draft.name));
+    loader::report(tx, &known, call.now()).await?;
+    if !new.is_empty() {
+        let inserted: HashSet<_> =
+            loader::register(tx, &new, call.now()).await?.into_iter().collect();
+        let registered = new.extract_if(.., |draft| inserted.contains(&draft.dataset_id));
+        ids.extend(registered.map(|draft| (draft.name, draft.dataset_id)));
+    }
+    if !new.is_empty() {
+        // Another writer was first with these.
+        let names: Vec<_> = new.iter().map(|draft| draft.name.clone()).collect();
+        ids.extend(loader::ids(tx, &names).await?);
+        loader::report(tx, &new, call.now()).await?;
     }
     Ok(ids)
+}
+
+fn reported(at: DateTime<Utc>, facets: &DatasetFacets) -> Reported {
+    let owners = Some(&facets.owners).filter(|owners| !owners.is_empty());
+    Reported {
+        description: facets.description.clone().map(|text| (at, text)),
+        owners: owners.map(|owners| (at, owners.clone())),
+    }
 }
 
 /// `ids`, and those of the outputs that only earlier events of these runs named.
@@ -74,8 +89,9 @@ pub(super) async fn observe_schemas(tx: &TenantTx, events: &[&Event], ids: &Ids)
     let mut observed: BTreeMap<(Uuid, ContentHash), SchemaRecord<'_>> = BTreeMap::new();
     for event in events {
         for (name, facets) in event.datasets() {
-            let fields = facets.and_then(|facets| facets.schema_fields.as_ref());
-            let (Some(fields), Some(dataset_id)) = (fields, ids.get(name)) else { continue };
+            let (Some(fields), Some(dataset_id)) = (&facets.schema_fields, ids.get(name)) else {
+                continue;
+            };
             let hash = ContentHash::of(fields);
             observed
                 .entry((*dataset_id, hash))

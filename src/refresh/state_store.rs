@@ -9,38 +9,20 @@ use uuid::Uuid;
 
 use super::model::{DatasetRuns, RefreshState, RunRow, RunState};
 use crate::{
+    batch::BatchRead,
     db::{TenantTx, records},
     error::{Error, Result},
-    freshness::model::{MaxAge, Mode, Policy, Timing},
+    freshness::{
+        loader::PolicyOf,
+        model::{Policy, Timing},
+    },
 };
 
-/// A dataset whose refresh state is locked, and its policy.
-#[derive(FromQueryResult)]
-pub(super) struct Locked {
-    dataset_id: Uuid,
-    version: Option<i32>,
-    mode: Option<String>,
-    warn_after_seconds: Option<i64>,
-    fail_after_seconds: Option<i64>,
-}
-
-impl Locked {
-    fn policy(&self) -> Result<Option<Policy>> {
-        let (Some(version), Some(mode)) = (self.version, &self.mode) else { return Ok(None) };
-        Ok(Some(Policy {
-            version,
-            mode: mode.parse::<Mode>().map_err(Error::internal)?,
-            max_age: MaxAge::parse(self.warn_after_seconds, self.fail_after_seconds)?,
-        }))
-    }
-}
-
+// Nothing but the lock: what a statement that waited for a lock reads beside the locked rows is as
+// it was before it waited.
 const LOCK: &str = "
-SELECT s.dataset_id, p.version, p.mode, p.warn_after_seconds, p.fail_after_seconds
-  FROM dataset_refresh_state s
-  LEFT JOIN freshness_policy p ON p.dataset_id = s.dataset_id AND p.version = s.policy_version
- WHERE s.dataset_id = ANY ($1)
- ORDER BY s.dataset_id FOR UPDATE OF s";
+SELECT dataset_id FROM dataset_refresh_state WHERE dataset_id = ANY ($1)
+ ORDER BY dataset_id FOR UPDATE";
 
 #[derive(FromQueryResult)]
 struct Deciding {
@@ -94,21 +76,24 @@ SELECT since.dataset_id, count(*) AS failures
  GROUP BY since.dataset_id";
 
 /// Locks the refresh states of these datasets until the transaction ends.
-pub(super) async fn lock(tx: &TenantTx, datasets: &[Uuid]) -> Result<Vec<Locked>> {
-    Ok(tx.query_sql(LOCK, [datasets.to_vec().into()]).await?)
+pub(super) async fn lock(tx: &TenantTx, datasets: &[Uuid]) -> Result<()> {
+    tx.execute_sql(LOCK, [datasets.to_vec().into()]).await?;
+    Ok(())
 }
 
-/// Brings locked refresh states up to what the log says. A statement of its own reads the log, and
-/// so with a snapshot of its own: what another writer committed before it gave up the lock is seen.
-pub(super) async fn refresh(tx: &TenantTx, locked: &[Locked], now: DateTime<Utc>) -> Result<()> {
-    let datasets: Vec<_> = locked.iter().map(|row| row.dataset_id).collect();
-    let mut runs = deciding(tx, &datasets).await?;
+/// Brings locked refresh states up to what the log says. Statements of their own read the log and
+/// the policies, and so with snapshots of their own: what another writer committed before it gave up
+/// the lock is seen.
+pub(super) async fn refresh(tx: &TenantTx, locked: &[Uuid], now: DateTime<Utc>) -> Result<()> {
+    let policies = PolicyOf::read(tx, locked).await?;
+    let mut runs = deciding(tx, locked).await?;
     count_failures(tx, &mut runs).await?;
     let rows = locked
         .iter()
-        .map(|row| {
-            let state = RefreshState::of(&runs.remove(&row.dataset_id).unwrap_or_default());
-            Ok(StateRecord::of(row.dataset_id, &state, row.policy()?.as_ref()))
+        .map(|dataset_id| {
+            let policy = policies.get(dataset_id).map(Policy::try_from).transpose()?;
+            let state = RefreshState::of(&runs.remove(dataset_id).unwrap_or_default());
+            Ok(StateRecord::of(*dataset_id, &state, policy.as_ref()))
         })
         .collect::<Result<Vec<_>>>()?;
     tx.execute_sql(UPDATE, [records(&rows)?, now.into()]).await?;

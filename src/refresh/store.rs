@@ -87,7 +87,8 @@ struct StoredFold {
     fold: JsonValue,
 }
 
-const LOCK_RUNS: &str = "SELECT fold FROM run WHERE run_id = ANY ($1) ORDER BY run_id FOR UPDATE";
+const LOCK_RUNS: &str =
+    "SELECT fold FROM run WHERE run_id = ANY ($1) ORDER BY run_id FOR NO KEY UPDATE";
 
 /// The folds of these runs, locked until the transaction ends.
 pub(super) async fn lock_runs(tx: &TenantTx, ids: &[Uuid]) -> Result<Vec<RunFold>> {

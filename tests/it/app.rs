@@ -42,7 +42,7 @@ pub fn settings() -> Settings {
 }
 
 /// What the usual service on this database is made of.
-fn assembly(database: &Database<'_>, clock: SharedClock) -> Assembly {
+pub fn assembly(database: &Database<'_>, clock: SharedClock) -> Assembly {
     let settings = settings();
     Assembly {
         listen: settings.listen,
@@ -102,6 +102,11 @@ impl TestApp {
     /// Ends the service as SIGTERM does.
     pub async fn stop(self) {
         self.app.stop().await;
+    }
+
+    /// Where the public listener is, for those who speak to its socket.
+    pub const fn public_address(&self) -> std::net::SocketAddr {
+        self.app.public
     }
 
     pub fn public(&self, path: &str) -> String {

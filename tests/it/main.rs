@@ -10,13 +10,19 @@ mod cluster;
 #[cfg(test)]
 mod demo;
 #[cfg(test)]
+mod door;
+#[cfg(test)]
 mod embedded;
+#[cfg(test)]
+mod lineage;
 #[cfg(test)]
 mod operations;
 #[cfg(test)]
 mod policy;
 #[cfg(test)]
 mod program;
+#[cfg(test)]
+mod readme;
 #[cfg(test)]
 mod sdl;
 #[cfg(test)]

@@ -157,6 +157,15 @@ pub struct DatasetFacets {
     pub owners: Vec<String>,
 }
 
+/// A dataset that a run reads.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Input {
+    /// Which one.
+    pub dataset: DatasetName,
+    /// What is said about the dataset itself.
+    pub facets: DatasetFacets,
+}
+
 /// A dataset that a run writes.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Output {
@@ -184,7 +193,7 @@ pub struct RunEvent {
     /// The URI of the program that reports it.
     pub producer: Option<String>,
     /// The datasets it reads, each once.
-    pub inputs: Vec<DatasetName>,
+    pub inputs: Vec<Input>,
     /// The datasets it writes, each once.
     pub outputs: Vec<Output>,
     /// Why it failed, cut to 4,096 characters.
@@ -209,7 +218,7 @@ pub struct JobEvent {
     /// The URI of the program that reports it.
     pub producer: Option<String>,
     /// The datasets it reads, each once.
-    pub inputs: Vec<DatasetName>,
+    pub inputs: Vec<Input>,
     /// The datasets it writes, each once.
     pub outputs: Vec<Output>,
     /// Names the event.
@@ -268,18 +277,15 @@ impl Event {
     }
 
     /// The datasets it names, with what it says about each; one may come twice.
-    pub fn datasets(
-        &self,
-    ) -> Box<dyn Iterator<Item = (&DatasetName, Option<&DatasetFacets>)> + '_> {
-        let (inputs, outputs): (&[DatasetName], &[Output]) = match self {
-            Self::Run(event) => (&event.inputs, &event.outputs),
-            Self::Job(event) => (&event.inputs, &event.outputs),
-            Self::Dataset(event) => {
-                return Box::new(std::iter::once((&event.dataset, Some(&event.facets))));
-            }
+    pub fn datasets(&self) -> impl Iterator<Item = (&DatasetName, &DatasetFacets)> {
+        let (inputs, outputs, dataset): (&[Input], &[Output], _) = match self {
+            Self::Run(event) => (&event.inputs, &event.outputs, None),
+            Self::Job(event) => (&event.inputs, &event.outputs, None),
+            Self::Dataset(event) => (&[], &[], Some((&event.dataset, &event.facets))),
         };
-        let outputs = outputs.iter().map(|output| (&output.dataset, Some(&output.facets)));
-        Box::new(inputs.iter().map(|input| (input, None)).chain(outputs))
+        let inputs = inputs.iter().map(|input| (&input.dataset, &input.facets));
+        let outputs = outputs.iter().map(|output| (&output.dataset, &output.facets));
+        inputs.chain(outputs).chain(dataset)
     }
 }
 

@@ -1,6 +1,6 @@
 //! One event: its core, strictly.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use chrono::{DateTime, Utc};
 use serde_json::Value;
@@ -14,7 +14,10 @@ use super::{
 use crate::{
     dataset::model::DatasetName,
     error::Error,
-    refresh::model::{ContentHash, DatasetEvent, EventType, JobEvent, JobName, Output, RunEvent},
+    refresh::model::{
+        ContentHash, DatasetEvent, DatasetFacets, EventType, Input, JobEvent, JobName, Output,
+        RunEvent,
+    },
 };
 
 /// A warning, before it is known which event it is about.
@@ -150,30 +153,35 @@ impl Reader<'_> {
     }
 
     /// The inputs and outputs, each once, in the order of their names.
-    fn datasets(&mut self, root: &Place<'_>) -> Result<(Vec<DatasetName>, Vec<Output>), Problem> {
+    fn datasets(&mut self, root: &Place<'_>) -> Result<(Vec<Input>, Vec<Output>), Problem> {
         let (inputs, outputs) = (root.items("inputs")?, root.items("outputs")?);
         let maximum = self.limits.max_datasets_per_event;
         if inputs.len() + outputs.len() > maximum {
             let message = format!("names more than {maximum} datasets");
             return Err(root.problem(Code::TooManyDatasets, message));
         }
-        let mut names = BTreeSet::new();
-        for input in &inputs {
-            names.insert(dataset_name(input)?);
-            // Not read, but no less a part of the core than that of an output.
-            input.object("facets")?;
-        }
-        let mut merged = BTreeMap::<DatasetName, Output>::new();
-        for place in &outputs {
-            let output = self.output(place)?;
-            match merged.get_mut(&output.dataset) {
-                Some(known) => merge_output(known, output),
+        let mut read = BTreeMap::<DatasetName, Input>::new();
+        for place in &inputs {
+            let dataset = dataset_name(place)?;
+            let facets = self.dataset_facets(place.object("facets")?.as_ref());
+            match read.get_mut(&dataset) {
+                Some(known) => merge_facets(&mut known.facets, facets),
                 None => {
-                    merged.insert(output.dataset.clone(), output);
+                    read.insert(dataset.clone(), Input { dataset, facets });
                 }
             }
         }
-        Ok((names.into_iter().collect(), merged.into_values().collect()))
+        let mut written = BTreeMap::<DatasetName, Output>::new();
+        for place in &outputs {
+            let output = self.output(place)?;
+            match written.get_mut(&output.dataset) {
+                Some(known) => merge_output(known, output),
+                None => {
+                    written.insert(output.dataset.clone(), output);
+                }
+            }
+        }
+        Ok((read.into_values().collect(), written.into_values().collect()))
     }
 
     fn output(&mut self, place: &Place<'_>) -> Result<Output, Problem> {
@@ -210,11 +218,14 @@ impl Reader<'_> {
 fn merge_output(known: &mut Output, other: Output) {
     known.statistics = known.statistics.or(other.statistics);
     known.source_watermark = known.source_watermark.or(other.source_watermark);
-    let facets = std::mem::take(&mut known.facets);
-    known.facets.schema_fields = facets.schema_fields.or(other.facets.schema_fields);
-    known.facets.description = facets.description.or(other.facets.description);
-    known.facets.owners =
-        if facets.owners.is_empty() { other.facets.owners } else { facets.owners };
+    merge_facets(&mut known.facets, other.facets);
+}
+
+fn merge_facets(known: &mut DatasetFacets, other: DatasetFacets) {
+    let facets = std::mem::take(known);
+    known.schema_fields = facets.schema_fields.or(other.schema_fields);
+    known.description = facets.description.or(other.description);
+    known.owners = if facets.owners.is_empty() { other.owners } else { facets.owners };
 }
 
 pub(super) fn uuid(place: &Place<'_>) -> Result<Uuid, Problem> {

@@ -94,7 +94,7 @@ fn a_run_event_is_read_whole() {
     assert_eq!(run.event_type, EventType::Fail);
     assert_eq!(run.event_time.timestamp_subsec_micros(), 123_456);
     assert_eq!(run.producer.as_deref(), Some("https://example.com/producer"));
-    assert_eq!(run.inputs.iter().map(|input| input.name()).collect::<Vec<_>>(), ["a", "b"]);
+    assert_eq!(run.inputs.iter().map(|input| input.dataset.name()).collect::<Vec<_>>(), ["a", "b"]);
     assert_eq!(run.error_message.as_deref(), Some("boom"));
     assert_eq!(run.nominal_time.unwrap().end_at, None);
     assert_eq!(run.parent_run_id, Some(run.run_id));

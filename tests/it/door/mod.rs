@@ -1,0 +1,14 @@
+//! The door between tenants, from the catalog to 100,000 requests that were cut off.
+
+mod cancelled;
+mod catalog;
+mod grants;
+mod isolation;
+mod keys;
+mod migrations;
+mod partitions;
+mod pool;
+mod proxy;
+mod refusal;
+mod unsettled;
+mod world;

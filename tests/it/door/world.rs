@@ -1,0 +1,140 @@
+//! Two tenants with rows in every table and every partition, under the same keys.
+
+use std::sync::Arc;
+
+use drr::{
+    auth::{
+        JwksSource, KeySettings, KeySource, Principal, PseudonymKey, RevocationList, TokenVerifier,
+        VerifierSettings, policy::Role,
+    },
+    clock::{SharedClock, SystemClock},
+    db::{Db, DbSettings, TenantDb},
+};
+use sqlx::{AssertSqlSafe, Executor, PgConnection, Row, postgres::PgConnectOptions};
+
+use crate::{
+    app::{AUDIENCE, ISSUER, KEY, TestApp, settings},
+    cluster::SCHEMA,
+};
+
+pub const ACME: &str = "acme";
+pub const GLOBEX: &str = "globex";
+/// A dataset and a run that each tenant has.
+pub const SHARED_ID: &str = "0190a000-0000-7000-8000-000000000001";
+/// A dataset and a run that only [`GLOBEX`] has.
+pub const GLOBEX_ID: &str = "0190a000-0000-7000-8000-00000000000b";
+/// An id that nobody has.
+pub const NOBODYS_ID: &str = "0190a000-0000-7000-8000-00000000000f";
+
+/// The SQLSTATE of a refusal.
+pub const REFUSED: &str = "42501";
+
+/// `{t}` is the tenant, `{id}` the dataset's and the run's id. One event in each month from before
+/// the history boundary to the last partition.
+const ROWS: &str = "
+INSERT INTO dataset_registry (tenant_id, dataset_id, namespace, name, search_text, created_at, updated_at)
+  VALUES ('{t}', '{id}', 'warehouse', 'orders {id}', 'orders', now(), now());
+INSERT INTO dataset_name (tenant_id, namespace, name, dataset_id, is_alias)
+  VALUES ('{t}', 'warehouse', 'orders {id}', '{id}', false);
+INSERT INTO dataset_observed_schema (tenant_id, dataset_id, content_hash, fields, first_observed_at, last_observed_at)
+  VALUES ('{t}', '{id}', '\\x01', '[]', now(), now());
+INSERT INTO dataset_refresh_state (tenant_id, dataset_id, updated_at) VALUES ('{t}', '{id}', now());
+INSERT INTO freshness_policy (tenant_id, dataset_id, version, mode, warn_after_seconds, created_at, created_by)
+  VALUES ('{t}', '{id}', 1, 'ACTIVE', 60, now(), 'somebody');
+INSERT INTO run (tenant_id, run_id, job_namespace, job_name, state, effective_at, fold, recorded_at, updated_at)
+  VALUES ('{t}', '{id}', 'jobs', 'load', 'COMPLETE', now(), '{}', now(), now());
+INSERT INTO dataset_run_log (tenant_id, dataset_id, effective_at, run_id, job_namespace, job_name, state)
+  SELECT '{t}', '{id}', date_trunc('month', now()) + n * interval '1 month', '{id}', 'jobs', 'load', 'COMPLETE'
+    FROM generate_series(-3, 3) AS n;
+INSERT INTO run_event (tenant_id, event_time, content_hash, kind, run_id, payload, recorded_at)
+  SELECT '{t}', date_trunc('month', now()) + n * interval '1 month', decode(md5('{id}'), 'hex'), 'RUN', '{id}', '{}', now()
+    FROM generate_series(-3, 3) AS n;
+INSERT INTO audit_event (tenant_id, occurred_at, event_id, actor_id, action, result, correlation_id)
+  SELECT '{t}', date_trunc('month', now()) + n * interval '1 month', '{id}', 'somebody', 'dataset.read', 'SUCCESS', 'c'
+    FROM generate_series(-3, 3) AS n;
+INSERT INTO idempotency_record (tenant_id, actor_id, operation, idempotency_key, request_hash, created_at, expires_at)
+  VALUES ('{t}', 'somebody', 'dataset.register', '{id}', '\\x01', now(), now());
+";
+
+/// Fills a database, as a superuser. That both tenants take the same keys shows that no unique key
+/// reaches over a tenant's border.
+pub async fn populate(admin: &mut PgConnection) {
+    for (tenant, id) in [(ACME, SHARED_ID), (GLOBEX, SHARED_ID), (GLOBEX, GLOBEX_ID)] {
+        let sql = ROWS.replace("{t}", tenant).replace("{id}", id);
+        admin.execute(sqlx::raw_sql(AssertSqlSafe(sql))).await.unwrap();
+    }
+}
+
+/// Every table and partition with a tenant column, by the catalog.
+pub async fn tenant_tables(connection: &mut PgConnection) -> Vec<String> {
+    let tables = strings(
+        connection,
+        "SELECT c.relname::text FROM pg_class c JOIN pg_attribute a ON a.attrelid = c.oid
+          WHERE c.relnamespace = 'storage_drr'::regnamespace AND c.relkind IN ('r', 'p')
+            AND a.attname = 'tenant_id' AND NOT a.attisdropped ORDER BY 1",
+    )
+    .await;
+    // Ten tables, of which three are partitioned into a history and five months.
+    assert!(tables.len() >= 10 + 3 * 6, "{tables:?}");
+    tables
+}
+
+/// The first column of every row, as text.
+pub async fn strings(connection: &mut PgConnection, sql: &str) -> Vec<String> {
+    let rows = connection.fetch_all(sqlx::raw_sql(AssertSqlSafe(sql.to_owned()))).await;
+    rows.unwrap_or_else(|error| panic!("{sql}: {error}")).iter().map(|row| row.get(0)).collect()
+}
+
+/// Runs a script.
+pub async fn script(connection: &mut PgConnection, sql: impl Into<String>) {
+    let sql = sql.into();
+    let done = connection.execute(sqlx::raw_sql(AssertSqlSafe(sql.clone()))).await;
+    done.unwrap_or_else(|error| panic!("{sql}: {error}"));
+}
+
+/// The SQLSTATE and the message of what a statement was refused with; `None` if it was done.
+pub async fn refusal(connection: &mut PgConnection, sql: &str) -> Option<(String, String)> {
+    let done = connection.execute(sqlx::raw_sql(AssertSqlSafe(sql.to_owned()))).await;
+    let sqlx::Error::Database(error) = done.err()? else { panic!("{sql}: no database error") };
+    Some((error.code().unwrap().into_owned(), error.message().to_owned()))
+}
+
+/// The SQLSTATE alone.
+pub async fn state(connection: &mut PgConnection, sql: &str) -> Option<String> {
+    refusal(connection, sql).await.map(|(state, _)| state)
+}
+
+/// The door's settings on a database.
+pub fn db_settings(connect: PgConnectOptions, max_connections: u32) -> DbSettings {
+    let settings = settings().database;
+    DbSettings {
+        connect,
+        schema: SCHEMA.to_owned(),
+        max_connections,
+        acquire_timeout: std::time::Duration::from_secs(30),
+        statement_timeout: settings.statement_timeout,
+    }
+}
+
+/// A principal as only the verifier makes one: out of a signed token.
+pub async fn principal(tenant: &str, role: Role) -> Principal {
+    let clock: SharedClock = Arc::new(SystemClock);
+    let keys = KeySettings::new(JwksSource::Document(KEY.jwks_json()));
+    let keys = KeySource::new(&keys, clock.clone()).unwrap();
+    keys.refresh().await.unwrap();
+    let verifier = TokenVerifier::new(
+        &VerifierSettings::new(ISSUER, AUDIENCE),
+        keys,
+        Arc::new(RevocationList::new(clock.clone(), 1)),
+        PseudonymKey::new(&[7; 32]).unwrap(),
+        clock.clone(),
+    )
+    .unwrap();
+    let token = KEY.sign(&TestApp::request(tenant, role), clock.as_ref()).unwrap();
+    verifier.verify(&token).await.unwrap()
+}
+
+/// A tenant's database, for a caller who may write.
+pub async fn scoped(db: &Db, tenant: &str) -> TenantDb {
+    db.scoped_to(&principal(tenant, Role::TenantAdmin).await)
+}

@@ -1,0 +1,198 @@
+//! The README: its examples are run, and its tables compared with what they tell of.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    io::{Read, Write},
+    process::{Command, Stdio},
+};
+
+use drr::{
+    auth::policy::{Grant, Kinds, RULES, Role},
+    db::embedded::{EmbeddedOptions, EmbeddedPostgres},
+};
+use serde_json::{Value, json};
+use sqlx::{AssertSqlSafe, Connection, Executor, PgConnection};
+
+use crate::{app::TestApp, cluster::run, program};
+
+fn readme() -> String {
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/README.md");
+    std::fs::read_to_string(path).unwrap()
+}
+
+/// The code blocks under a comment such as `<!-- run -->`.
+fn blocks(mark: &str) -> Vec<String> {
+    let readme = readme();
+    let mark = format!("<!-- {mark} -->\n```");
+    let after = readme.split(&mark).skip(1);
+    let code = after.map(|text| text.split_once('\n').unwrap().1.split("\n```").next().unwrap());
+    code.map(|code| format!("{code}\n")).collect()
+}
+
+/// Gives a program its text, and takes what it says.
+async fn feed(app: &TestApp, program: &str, text: String) -> String {
+    let mut command = Command::new(program);
+    command
+        .env("PUBLIC", app.public(""))
+        .env("INTERNAL", app.internal(""))
+        .env("READER", app.token("acme", Role::Reader))
+        .env("WRITER", app.token("acme", Role::RuntimeWriter))
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped());
+    tokio::task::spawn_blocking(move || {
+        let mut child = command.spawn().unwrap();
+        child.stdin.take().unwrap().write_all(text.as_bytes()).unwrap();
+        let mut said = String::new();
+        child.stdout.take().unwrap().read_to_string(&mut said).unwrap();
+        assert!(child.wait().unwrap().success(), "{text}\n{said}");
+        said
+    })
+    .await
+    .unwrap()
+}
+
+async fn names(app: &TestApp) -> BTreeSet<String> {
+    let query = "{ datasets { nodes { name refreshState { status } } } }";
+    let data = app.data(&app.token("acme", Role::Reader), query, json!({})).await;
+    let nodes = data["datasets"]["nodes"].as_array().unwrap().iter();
+    nodes.map(|node| format!("{} {}", node["name"], node["refreshState"]["status"])).collect()
+}
+
+#[test]
+fn its_commands_work_as_they_stand() {
+    run(async {
+        let app = TestApp::start().await;
+        let commands = blocks("run");
+        assert_eq!(commands.len(), 2);
+        let mut answers = Vec::new();
+        // The report first, so that there is something to be asked about.
+        for command in commands.into_iter().rev() {
+            let said = feed(&app, "bash", command).await;
+            answers.push(serde_json::from_str::<Value>(&said).unwrap());
+        }
+        assert_eq!(answers[0]["summary"]["recorded"], 1, "{answers:#?}");
+        assert!(answers[1].get("errors").is_none(), "{answers:#?}");
+        let nodes = answers[1]["data"]["datasets"]["nodes"].as_array().unwrap();
+        assert_eq!(nodes[0]["runs"]["nodes"][0]["state"], "COMPLETED");
+        app.stop().await;
+    });
+}
+
+#[test]
+fn its_python_works_as_it_stands() {
+    let Ok(python) = std::env::var("DRR_TEST_PYTHON") else {
+        eprintln!("SKIPPED: DRR_TEST_PYTHON does not name a Python with the OpenLineage client");
+        return;
+    };
+    run(async {
+        let app = TestApp::start().await;
+        for code in blocks("python") {
+            feed(&app, &python, code).await;
+        }
+        let expected = "\"sales.customers\" \"READY\"".to_owned();
+        assert_eq!(names(&app).await, BTreeSet::from([expected]));
+        app.stop().await;
+    });
+}
+
+/// `reader, tenant-admin with storage.read.refresh; …`
+fn granted(grants: &[Grant]) -> String {
+    let mut roles: Vec<((Option<&str>, bool), Vec<&str>)> = Vec::new();
+    for grant in grants {
+        let how = (grant.scope.map(|scope| scope.as_str()), grant.kinds == Kinds::MachineOnly);
+        match roles.iter_mut().find(|(known, _)| *known == how) {
+            Some((_, roles)) => roles.push(grant.role.as_str()),
+            None => roles.push((how, vec![grant.role.as_str()])),
+        }
+    }
+    let words = roles.into_iter().map(|((scope, machine), roles)| {
+        let all = roles.len() == Role::ALL.len();
+        let who = if all { "every role".to_owned() } else { format!("`{}`", roles.join("`, `")) };
+        let scope = scope.map(|scope| format!(" with `{scope}`")).unwrap_or_default();
+        format!("{who}{scope}{}", if machine { ", services only" } else { "" })
+    });
+    words.collect::<Vec<_>>().join("; ")
+}
+
+// D5
+#[test]
+fn its_table_of_rights_is_that_of_the_program() {
+    let mut table = "<!-- rights -->\n| operation | who |\n|---|---|\n".to_owned();
+    for rule in RULES {
+        table += &format!("| `{}` | {} |\n", rule.operation, granted(rule.grants));
+    }
+    table += "<!-- /rights -->";
+    assert!(readme().contains(&table), "the README must have:\n{table}");
+}
+
+#[test]
+fn its_settings_are_those_of_the_program() {
+    let shown: BTreeMap<String, String> = program::answer(&["config", "check"])
+        .lines()
+        .map(|line| match line.split_once(" = ") {
+            // Where the data goes depends on who asks.
+            Some((name @ "data_dir", _)) => (name.to_owned(), String::new()),
+            Some((name, value)) => {
+                let value = value.strip_suffix("  (default)").expect(line);
+                (name.to_owned(), format!("`{value}`"))
+            }
+            None => (line.strip_suffix(" is not set").expect(line).to_owned(), String::new()),
+        })
+        .collect();
+    let readme = readme();
+    let table = readme.split_once("| setting | default | |\n|---|---|---|\n").unwrap().1;
+    let rows = table.lines().take_while(|line| line.starts_with('|'));
+    let told: BTreeMap<String, String> = rows
+        .map(|row| {
+            let cells: Vec<_> = row.split('|').map(str::trim).collect();
+            (cells[1].trim_matches('`').to_owned(), cells[2].to_owned())
+        })
+        .collect();
+    assert_eq!(told, shown);
+}
+
+#[test]
+fn its_way_to_a_postgresql_of_ones_own_leads_there() {
+    run(async {
+        let folder = tempfile::tempdir().unwrap();
+        let bin_dir = std::env::var_os("DRR_PG_BIN").map(Into::into);
+        let options = EmbeddedOptions { data_dir: folder.path().to_owned(), bin_dir };
+        // A server on which nothing of this program was made yet.
+        let server = EmbeddedPostgres::start(options).await.unwrap();
+        let superuser = server.superuser_options("postgres");
+        let mut admin = PgConnection::connect_with(&superuser).await.unwrap();
+        for statement in blocks("sql")[0].split_inclusive(";\n") {
+            admin.execute(AssertSqlSafe(statement.to_owned())).await.unwrap();
+        }
+        admin.close().await.unwrap();
+        let socket = server.socket_dir().display().to_string();
+        let url = |login: &str| format!("postgres://{login}@localhost:5432/drr?host={socket}");
+        let drr = async |arguments: &'static [&'static str]| {
+            let mut command = program::drr(arguments);
+            command.env("DRR_DATABASE_URL", url("drr_app:change-me-too"));
+            command.env("DRR_DATABASE_MIGRATION_URL", url("drr_owner:change-me"));
+            let output = tokio::task::spawn_blocking(move || command.output().unwrap());
+            let output = output.await.unwrap();
+            let complaint = String::from_utf8_lossy(&output.stderr).into_owned();
+            assert!(output.status.success(), "{arguments:?}: {complaint}");
+            String::from_utf8(output.stdout).unwrap()
+        };
+        assert!(!drr(&["migrate", "status"]).await.contains("applied"));
+        drr(&["migrate", "up"]).await;
+        assert!(!drr(&["migrate", "status"]).await.contains("pending"));
+        // It makes the checks that `serve` makes, and writes as the application.
+        let said = drr(&[
+            "seed",
+            "--tenants",
+            "1",
+            "--datasets",
+            "2",
+            "--runs",
+            "3",
+            "--yes-this-is-not-production",
+        ])
+        .await;
+        assert!(said.starts_with("seeded 2 datasets with 6 runs"), "{said}");
+        server.stop().await.unwrap();
+    });
+}
