@@ -8,6 +8,8 @@ mod architecture;
 #[cfg(test)]
 mod cluster;
 #[cfg(test)]
+mod correlation;
+#[cfg(test)]
 mod embedded;
 #[cfg(test)]
 mod policy;
@@ -15,3 +17,5 @@ mod policy;
 mod sdl;
 #[cfg(test)]
 mod smoke;
+#[cfg(test)]
+mod tokens;
