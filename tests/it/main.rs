@@ -16,6 +16,8 @@ mod policy;
 #[cfg(test)]
 mod sdl;
 #[cfg(test)]
+mod secrets;
+#[cfg(test)]
 mod smoke;
 #[cfg(test)]
 mod tokens;
