@@ -68,16 +68,16 @@ fn every_answer_of_every_listener_names_its_request() {
     run(async {
         let app = TestApp::start().await;
         let mut made = std::collections::BTreeSet::new();
-        let ways: [(&[(&str, &str)], Option<&str>); 4] = [
-            (&[("x-correlation-id", "order-17.a_b")], Some("order-17.a_b")),
-            (&[("traceparent", TRACEPARENT)], Some(TRACE)),
-            (&[("x-correlation-id", "not a name")], None),
-            (&[], None),
+        let ways = [
+            (Some(("x-correlation-id", "order-17.a_b")), Some("order-17.a_b")),
+            (Some(("traceparent", TRACEPARENT)), Some(TRACE)),
+            (Some(("x-correlation-id", "not a name")), None),
+            (None, None),
         ];
-        for (headers, expected) in ways {
+        for (header, expected) in ways {
             for (status, mut request) in requests(&app) {
-                for (name, value) in headers {
-                    request = request.header(*name, *value);
+                if let Some((name, value)) = header {
+                    request = request.header(name, value);
                 }
                 let response = request.send().await.unwrap();
                 let what = format!("{} {}", response.url(), response.status());
