@@ -8,6 +8,8 @@ mod architecture;
 #[cfg(test)]
 mod cluster;
 #[cfg(test)]
+mod correlation;
+#[cfg(test)]
 mod demo;
 #[cfg(test)]
 mod door;
@@ -26,8 +28,12 @@ mod readme;
 #[cfg(test)]
 mod sdl;
 #[cfg(test)]
+mod secrets;
+#[cfg(test)]
 mod seed;
 #[cfg(test)]
 mod smoke;
 #[cfg(test)]
 mod tls;
+#[cfg(test)]
+mod tokens;
