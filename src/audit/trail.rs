@@ -22,6 +22,7 @@ pub async fn change<T>(
         Ok(()) => work.await,
         Err(denied) => Err(denied),
     };
+    call.changed();
     if let Err(error) = &result {
         let entry = Entry { operation, dataset_id, resource: None, outcome: Outcome::of(error) };
         if let Err(lost) = record(call, entry).await {

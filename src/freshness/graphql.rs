@@ -257,7 +257,7 @@ async fn set(
         Set::Done => SetFreshnessPolicyStatus::Set,
         Set::OtherVersion => SetFreshnessPolicyStatus::VersionConflict,
     };
-    let dataset = Dataset::load(context, dataset_id?).await?;
+    let dataset = Dataset::shown(context, dataset_id?).await?;
     Ok(SetFreshnessPolicyPayload { status, dataset })
 }
 

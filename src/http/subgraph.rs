@@ -39,6 +39,7 @@ impl Executor for Execution {
         if let Some(name) = &request.operation_name {
             tracing::Span::current().record("operation", name.as_str());
         }
-        Ok(self.subgraph.execute(graphql::with_call(request, call)).await)
+        let response = self.subgraph.execute(graphql::with_call(request, call)).await;
+        Ok(graphql::errors::name_limits(response))
     }
 }

@@ -8,4 +8,6 @@ mod cluster;
 #[cfg(test)]
 mod embedded;
 #[cfg(test)]
+mod graph;
+#[cfg(test)]
 mod smoke;
