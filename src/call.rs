@@ -3,7 +3,10 @@
 //! It is made once per request, after the token was verified, and is what the features take: it
 //! can open the tenant's database and ask the table of rights, and nothing else can.
 
-use std::sync::Arc;
+use std::sync::{
+    Arc,
+    atomic::{AtomicU64, Ordering},
+};
 
 use chrono::{DateTime, Utc};
 use uuid::Uuid;
@@ -26,6 +29,7 @@ pub struct Call {
     clock: SharedClock,
     now: DateTime<Utc>,
     correlation_id: Arc<str>,
+    changes: Arc<AtomicU64>,
 }
 
 impl Call {
@@ -39,7 +43,7 @@ impl Call {
     ) -> Self {
         let db = db.scoped_to(&principal);
         let now = clock.now();
-        Self { principal, db, clock, now, correlation_id }
+        Self { principal, db, clock, now, correlation_id, changes: Arc::default() }
     }
 
     /// The verified caller.
@@ -64,6 +68,17 @@ impl Call {
     #[must_use]
     pub fn correlation_id(&self) -> &str {
         &self.correlation_id
+    }
+
+    /// How many changes the call has made: what was read before the last one is no longer so.
+    #[must_use]
+    pub fn changes(&self) -> u64 {
+        self.changes.load(Ordering::Acquire)
+    }
+
+    /// Says that the call has changed something, or tried to.
+    pub fn changed(&self) {
+        self.changes.fetch_add(1, Ordering::AcqRel);
     }
 
     /// A new identifier.

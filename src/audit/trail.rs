@@ -26,6 +26,7 @@ pub async fn change<T, E: Coded>(
         Ok(()) => work.await,
         Err(denied) => Err(denied.into()),
     };
+    call.changed();
     if let Err(error) = &result {
         let entry = Entry { operation, dataset_id, resource: None, outcome: Outcome::of(error) };
         if let Err(lost) = record(call, entry).await {

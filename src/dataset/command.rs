@@ -3,6 +3,7 @@
 use uuid::Uuid;
 
 use super::{
+    loader,
     model::{Aliases, DatasetName, Description, Domain, Lifecycle, Owners, Tags},
     repository::{self, Draft, Record},
 };
@@ -98,22 +99,44 @@ pub async fn register(call: &Call, new: NewDataset) -> Result<Changed> {
         drop(tx);
         // In a transaction of its own, since the dataset that was just inserted must go again.
         let tx = call.db().write().await?;
-        let found = repository::ids_by_names(&tx, std::slice::from_ref(&name)).await?;
-        let taken = Changed::NameTaken(found.first().map(|found| found.dataset_id));
-        finish(call, tx, operation, taken).await
+        let names: Vec<_> = std::iter::once(&name).chain(aliases.as_slice()).cloned().collect();
+        let found = loader::ids(&tx, &names).await?;
+        let owner = names.iter().find_map(|name| found.get(name).copied());
+        finish(call, tx, operation, Changed::NameTaken(owner)).await
     })
     .await
+}
+
+/// What to do with a field that may be empty.
+#[derive(Debug, Clone, Default)]
+pub struct Field<T> {
+    /// Its new value.
+    pub set: Option<T>,
+    /// Whether to empty it.
+    pub clear: bool,
+}
+
+impl<T> Field<T> {
+    /// What becomes of the field `name`, which holds `now`.
+    fn apply(self, name: &'static str, now: Option<T>) -> Result<Option<T>> {
+        match (self.set, self.clear) {
+            (Some(_), true) => Err(Error::bad_input(name, "is both given and to be cleared")),
+            (None, true) => Ok(None),
+            (Some(new), false) => Ok(Some(new)),
+            (None, false) => Ok(now),
+        }
+    }
 }
 
 /// What to change about a dataset, as it was asked for; `None` leaves it as it is.
 #[derive(Debug, Clone, Default)]
 pub struct Patch {
-    /// What it is; `Some(None)` clears it.
-    pub description: Option<Option<String>>,
+    /// What it is.
+    pub description: Field<String>,
     /// Who answers for it.
     pub owners: Option<Vec<String>>,
-    /// Its business domain; `Some(None)` clears it.
-    pub domain: Option<Option<String>>,
+    /// Its business domain.
+    pub domain: Field<String>,
     /// Its tags.
     pub tags: Option<Vec<String>>,
     /// Its other names.
@@ -159,11 +182,11 @@ pub async fn update(
 fn patched(record: Record, patch: Patch) -> Result<(Draft, Option<Aliases>)> {
     let name = DatasetName::parse(record.namespace, record.name)?;
     let aliases = patch.aliases.map(|aliases| parse_aliases(aliases, &name)).transpose()?;
-    let description = patch.description.unwrap_or(record.description);
+    let description = patch.description.apply("description", record.description)?;
     let description = description.map(Description::parse).transpose()?;
     let mut draft = Draft::named(record.dataset_id, name).described(description.as_ref());
     draft.owners = Owners::parse(patch.owners.unwrap_or(record.owners))?.into_vec();
-    draft.domain = parse_domain(patch.domain.unwrap_or(record.domain))?;
+    draft.domain = parse_domain(patch.domain.apply("domain", record.domain)?)?;
     draft.tags = Tags::parse(patch.tags.unwrap_or(record.tags))?.into_vec();
     draft.schema_fqid = record.schema_fqid;
     Ok((draft, aliases))

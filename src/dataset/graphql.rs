@@ -22,7 +22,7 @@ use crate::{
     freshness::graphql::{self as freshness, Freshness, FreshnessPolicy, FreshnessStatus},
     graphql::{
         call,
-        connection::Page,
+        connection::{Page, Place, cost, is_possible_instant},
         errors::{Nullable, nullable},
         scalars::{BigInt, uuid},
         shared,
@@ -190,7 +190,7 @@ impl Dataset {
     }
 
     /// The runs that wrote it, latest first.
-    #[graphql(complexity = "first.unwrap_or(10).clamp(1, 200) as usize / 10 + child_complexity")]
+    #[graphql(complexity = "cost(first, 10, child_complexity)")]
     async fn runs(
         &self,
         context: &Context<'_>,
@@ -208,10 +208,14 @@ pub enum DatasetOrder {
     /// By name.
     #[default]
     Name,
-    /// STALE, UNKNOWN, WARN, FRESH, NOT_APPLICABLE; in each the one that has been so longest first.
+    /// STALE, UNKNOWN, WARN, FRESH, NOT_APPLICABLE. Of the STALE and the WARN the one that has been
+    /// so longest comes first, of the FRESH the one that will be so no longer first.
     /// All pages of one list are judged at the instant of its first page.
     WorstFirst,
 }
+
+/// The longest text to filter by, in characters.
+const MAX_FILTER_CHARS: usize = 256;
 
 /// Which datasets are asked for. What is left out does not matter.
 #[derive(Debug, Default, InputObject)]
@@ -230,17 +234,34 @@ pub struct DatasetFilter {
     lifecycle: Option<DatasetLifecycle>,
 }
 
-impl From<DatasetFilter> for page::Filter {
-    fn from(filter: DatasetFilter) -> Self {
+impl TryFrom<DatasetFilter> for page::Filter {
+    type Error = Error;
+
+    fn try_from(filter: DatasetFilter) -> Result<Self> {
+        let texts = [
+            ("filter.owner", &filter.owner),
+            ("filter.domain", &filter.domain),
+            ("filter.tag", &filter.tag),
+            ("filter.text", &filter.text),
+        ];
+        for (field, text) in texts {
+            let text = text.as_deref().unwrap_or_default();
+            if text.chars().count() > MAX_FILTER_CHARS {
+                return Err(Error::bad_input(field, "must not exceed 256 characters"));
+            }
+            if text.chars().any(char::is_control) {
+                return Err(Error::bad_input(field, "must not contain control characters"));
+            }
+        }
         let statuses = filter.status.unwrap_or_default();
-        Self {
+        Ok(Self {
             statuses: statuses.into_iter().map(Into::into).collect(),
             owner: filter.owner,
             domain: filter.domain,
             tag: filter.tag,
             text: filter.text,
             lifecycle: filter.lifecycle.map(Into::into),
-        }
+        })
     }
 }
 
@@ -253,6 +274,17 @@ pub enum DatasetCursor {
     /// Worst first.
     #[serde(rename = "w")]
     Worst(WorstPosition),
+}
+
+impl Place for DatasetCursor {
+    fn is_possible(&self) -> bool {
+        match self {
+            Self::Name(place) => !place.name.contains('\0'),
+            Self::Worst(place) => {
+                is_possible_instant(place.as_of) && is_possible_instant(place.deadline)
+            }
+        }
+    }
 }
 
 type DatasetConnection = Connection<OpaqueCursor<DatasetCursor>, Dataset>;
@@ -321,7 +353,7 @@ impl DatasetQuery {
     }
 
     /// The datasets of the caller's tenant.
-    #[graphql(complexity = "first.unwrap_or(50).clamp(1, 200) as usize / 10 + child_complexity")]
+    #[graphql(complexity = "cost(first, 50, child_complexity)")]
     async fn datasets(
         &self,
         context: &Context<'_>,
@@ -334,7 +366,7 @@ impl DatasetQuery {
     ) -> Result<DatasetConnection> {
         let call = call(context)?;
         call.authorize(Operation::DatasetRead)?;
-        let filter = filter.unwrap_or_default().into();
+        let filter = filter.unwrap_or_default().try_into()?;
         datasets(call, &filter, order, Page::parse(first, after.as_deref(), 50)?).await
     }
 

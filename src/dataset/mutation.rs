@@ -3,7 +3,7 @@
 use async_graphql::{Context, Enum, ID, InputObject, Object, SimpleObject};
 
 use super::{
-    command::{self, Changed, NewDataset, Patch, RawName},
+    command::{self, Changed, Field, NewDataset, Patch, RawName},
     graphql::Dataset,
 };
 use crate::{
@@ -66,7 +66,7 @@ pub enum RegisterDatasetStatus {
 pub struct RegisterDatasetPayload {
     /// How it ended.
     status: RegisterDatasetStatus,
-    /// The dataset, or the one that has its name already.
+    /// The dataset, or the one that has its name or one of its aliases already.
     dataset: Nullable<Dataset>,
 }
 
@@ -79,14 +79,14 @@ pub struct UpdateDatasetInput {
     expected_version: Option<BigInt>,
     /// What it is, in words for a person.
     description: Option<String>,
-    /// Takes the description away.
+    /// Takes the description away; not together with a new one.
     #[graphql(default)]
     clear_description: bool,
     /// Who answers for it, in place of all owners so far.
     owners: Option<Vec<String>>,
     /// The business domain that it belongs to.
     domain: Option<String>,
-    /// Takes the domain away.
+    /// Takes the domain away; not together with a new one.
     #[graphql(default)]
     clear_domain: bool,
     /// Its tags, in place of all tags so far.
@@ -165,17 +165,12 @@ async fn register(
     })
 }
 
-/// A new value, an explicit clearing, or neither.
-fn patch<T>(value: Option<T>, clear: bool) -> Option<Option<T>> {
-    if clear { Some(None) } else { value.map(Some) }
-}
-
 async fn update(context: &Context<'_>, input: UpdateDatasetInput) -> Result<UpdateDatasetPayload> {
     let aliases = input.aliases;
     let changes = Patch {
-        description: patch(input.description, input.clear_description),
+        description: Field { set: input.description, clear: input.clear_description },
         owners: input.owners,
-        domain: patch(input.domain, input.clear_domain),
+        domain: Field { set: input.domain, clear: input.clear_domain },
         tags: input.tags,
         aliases: aliases.map(|aliases| aliases.into_iter().map(Into::into).collect()),
     };

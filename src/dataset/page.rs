@@ -1,8 +1,8 @@
 //! Pages of datasets, by name or worst first.
 //!
 //! Both are keyset pages: what a page costs does not grow with how far down it is. "Worst first" is
-//! STALE, UNKNOWN, WARN, FRESH, NOT_APPLICABLE, and within each status the dataset that has been in
-//! it longest. Each status is a range of an index over the stored deadlines, and a page takes at
+//! STALE, UNKNOWN, WARN, FRESH, NOT_APPLICABLE, and within each status the dataset with the earliest
+//! deadline. Each status is a range of an index over the stored deadlines, and a page takes at
 //! most one page of each: one statement, bounded work.
 
 use chrono::{DateTime, Utc};

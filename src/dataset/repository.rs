@@ -2,7 +2,7 @@
 
 use chrono::{DateTime, Utc};
 use entity::{dataset_name, dataset_registry};
-use sea_orm::{ColumnTrait, EntityTrait, FromQueryResult, QueryFilter};
+use sea_orm::FromQueryResult;
 use serde::Serialize;
 use uuid::Uuid;
 
@@ -15,14 +15,15 @@ use crate::{
 /// A dataset as it is stored.
 pub type Record = dataset_registry::Model;
 
+// An array, not a list of parameters: one text, and so one prepared statement, for any number.
+const BY_IDS: &str = "SELECT * FROM dataset_registry WHERE dataset_id = ANY ($1)";
+
 /// The datasets with these ids; a missing or a foreign one is not in the answer.
 ///
 /// # Errors
 /// Whatever the database answers.
 pub async fn by_ids(tx: &TenantTx, ids: &[Uuid]) -> Result<Vec<Record>> {
-    let query = dataset_registry::Entity::find()
-        .filter(dataset_registry::Column::DatasetId.is_in(ids.iter().copied()));
-    Ok(query.all(tx).await?)
+    Ok(tx.query_sql(BY_IDS, [ids.to_vec().into()]).await?)
 }
 
 /// A dataset that was found by a name of its own or by an alias.
@@ -48,15 +49,14 @@ pub async fn ids_by_names(tx: &TenantTx, names: &[DatasetName]) -> Result<Vec<Fo
     Ok(tx.query_sql(BY_NAMES, [records(names)?]).await?)
 }
 
+const ALIASES: &str = "SELECT * FROM dataset_name WHERE dataset_id = ANY ($1) AND is_alias";
+
 /// The aliases of these datasets.
 ///
 /// # Errors
 /// Whatever the database answers.
 pub async fn aliases(tx: &TenantTx, ids: &[Uuid]) -> Result<Vec<dataset_name::Model>> {
-    let query = dataset_name::Entity::find()
-        .filter(dataset_name::Column::DatasetId.is_in(ids.iter().copied()))
-        .filter(dataset_name::Column::IsAlias.eq(true));
-    Ok(query.all(tx).await?)
+    Ok(tx.query_sql(ALIASES, [ids.to_vec().into()]).await?)
 }
 
 /// A dataset to be, or as it shall be.

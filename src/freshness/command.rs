@@ -41,7 +41,8 @@ pub struct NewPolicy {
 /// Adds a version of a dataset's policy and puts it into force.
 ///
 /// # Errors
-/// [`Error::Forbidden`]; [`Error::NotFound`] for a missing or a foreign dataset.
+/// [`Error::Forbidden`]; [`Error::NotFound`] for a missing or a foreign dataset,
+/// [`Error::Conflict`] for a retired one.
 pub async fn set(call: &Call, new: NewPolicy) -> Result<Set> {
     let operation = Operation::FreshnessPolicySet;
     trail::change(call, operation, new.dataset_id.clone().ok(), async {
@@ -50,6 +51,9 @@ pub async fn set(call: &Call, new: NewPolicy) -> Result<Set> {
         let tx = call.db().write().await?;
         let locked = repository::lock(&tx, id).await?;
         let locked = locked.ok_or(Error::NotFound("dataset"))?;
+        if !locked.listed {
+            return Err(Error::Conflict("the dataset is retired".into()));
+        }
         let in_force = locked.policy_version.unwrap_or(0);
         let accepted = new.expected_version.is_none_or(|expected| expected == in_force);
         if accepted {

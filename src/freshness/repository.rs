@@ -46,10 +46,13 @@ pub struct Locked {
     pub policy_version: Option<i32>,
     /// When the dataset last succeeded.
     pub last_success_at: Option<DateTime<Utc>>,
+    /// Whether the dataset is in use.
+    pub listed: bool,
 }
 
 const LOCK: &str = "
-SELECT policy_version, last_success_at FROM dataset_refresh_state WHERE dataset_id = $1 FOR UPDATE";
+SELECT policy_version, last_success_at, listed FROM dataset_refresh_state
+ WHERE dataset_id = $1 FOR UPDATE";
 
 /// Locks what a new policy of the dataset is set upon; `None` if there is no such dataset.
 ///

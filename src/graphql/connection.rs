@@ -5,12 +5,33 @@ use async_graphql::{
     connection::{Connection, Edge, OpaqueCursor},
 };
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
+use chrono::{DateTime, Datelike, Utc};
 use serde::{Serialize, de::DeserializeOwned};
 
 use crate::error::{Error, Result};
 
 /// The most that one page may hold.
 pub const MAX_PAGE: u32 = 200;
+
+/// What a page may cost: so many times what one node does.
+#[must_use]
+pub fn cost(first: Option<i32>, default: u32, node: usize) -> usize {
+    let first = first.map_or(default, |first| u32::try_from(first).unwrap_or(0));
+    let nodes = usize::try_from(first.clamp(1, MAX_PAGE)).unwrap_or(usize::MAX);
+    nodes.saturating_mul(node).saturating_add(1)
+}
+
+/// A place in a list, as a cursor says it. A cursor is the caller's, who may have changed it.
+pub trait Place: DeserializeOwned {
+    /// Whether anything could be there: what the database cannot even compare with is no place.
+    fn is_possible(&self) -> bool;
+}
+
+/// Whether the database has such an instant.
+#[must_use]
+pub fn is_possible_instant(at: DateTime<Utc>) -> bool {
+    (1..=9_999).contains(&at.year())
+}
 
 /// How many of a list are asked for, and after which.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -21,7 +42,7 @@ pub struct Page<P> {
     pub after: Option<P>,
 }
 
-impl<P: DeserializeOwned> Page<P> {
+impl<P: Place> Page<P> {
     /// Reads the arguments of a connection.
     ///
     /// # Errors
@@ -38,7 +59,7 @@ impl<P: DeserializeOwned> Page<P> {
         };
         let read = |cursor: &str| {
             let json = URL_SAFE_NO_PAD.decode(cursor).ok()?;
-            serde_json::from_slice(&json).ok()
+            serde_json::from_slice(&json).ok().filter(P::is_possible)
         };
         let refuse = || Error::bad_input("after", "is not a cursor of this list");
         let after = after.map(|cursor| read(cursor).ok_or_else(refuse)).transpose()?;

@@ -53,7 +53,8 @@ impl Executor for Execution {
         if introspects {
             call.authorize(Operation::SchemaIntrospect)?;
         }
-        let mut response = self.subgraph.execute(graphql::with_call(request, call)).await;
+        let response = self.subgraph.execute(graphql::with_call(request, call)).await;
+        let mut response = graphql::errors::name_limits(response);
         if introspects {
             self.service_sdl.put_into(&mut response);
         }

@@ -19,7 +19,7 @@ use crate::{
     error::{Error, Result},
     graphql::{
         call,
-        connection::Page,
+        connection::{Page, Place, is_possible_instant},
         errors::{Nullable, nullable},
         scalars::{BigInt, uuid},
         shared,
@@ -233,6 +233,12 @@ impl DatasetRun {
 
 /// The place of a run among those of a dataset.
 pub type RunCursor = RunPosition;
+
+impl Place for RunPosition {
+    fn is_possible(&self) -> bool {
+        is_possible_instant(self.effective_at)
+    }
+}
 
 /// The runs that wrote a dataset, latest first.
 pub(crate) async fn runs(

@@ -2,7 +2,7 @@
 
 use chrono::{DateTime, Utc};
 use entity::{dataset_refresh_state, dataset_run_log, run};
-use sea_orm::{ColumnTrait, EntityTrait, QueryFilter, QueryOrder, Value};
+use sea_orm::Value;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
@@ -15,13 +15,18 @@ pub type LogRow = dataset_run_log::Model;
 /// A dataset's refresh state as it is stored.
 pub type State = dataset_refresh_state::Model;
 
+// Arrays, not lists of parameters: one text, and so one prepared statement, for any number.
+const RUNS: &str = "SELECT * FROM run WHERE run_id = ANY ($1)";
+const STATES: &str = "SELECT * FROM dataset_refresh_state WHERE dataset_id = ANY ($1)";
+const LOG_OF_RUNS: &str =
+    "SELECT * FROM dataset_run_log WHERE run_id = ANY ($1) ORDER BY run_id, dataset_id";
+
 /// The runs with these ids; a missing or a foreign one is not in the answer.
 ///
 /// # Errors
 /// Whatever the database answers.
 pub async fn runs(tx: &TenantTx, ids: &[Uuid]) -> Result<Vec<Run>> {
-    let query = run::Entity::find().filter(run::Column::RunId.is_in(ids.iter().copied()));
-    Ok(query.all(tx).await?)
+    Ok(tx.query_sql(RUNS, [ids.to_vec().into()]).await?)
 }
 
 /// The refresh states of these datasets.
@@ -29,9 +34,7 @@ pub async fn runs(tx: &TenantTx, ids: &[Uuid]) -> Result<Vec<Run>> {
 /// # Errors
 /// Whatever the database answers.
 pub async fn states(tx: &TenantTx, datasets: &[Uuid]) -> Result<Vec<State>> {
-    let query = dataset_refresh_state::Entity::find()
-        .filter(dataset_refresh_state::Column::DatasetId.is_in(datasets.iter().copied()));
-    Ok(query.all(tx).await?)
+    Ok(tx.query_sql(STATES, [datasets.to_vec().into()]).await?)
 }
 
 /// What these runs did, dataset by dataset.
@@ -39,10 +42,7 @@ pub async fn states(tx: &TenantTx, datasets: &[Uuid]) -> Result<Vec<State>> {
 /// # Errors
 /// Whatever the database answers.
 pub async fn log_of_runs(tx: &TenantTx, runs: &[Uuid]) -> Result<Vec<LogRow>> {
-    let query = dataset_run_log::Entity::find()
-        .filter(dataset_run_log::Column::RunId.is_in(runs.iter().copied()))
-        .order_by_asc(dataset_run_log::Column::DatasetId);
-    Ok(query.all(tx).await?)
+    Ok(tx.query_sql(LOG_OF_RUNS, [runs.to_vec().into()]).await?)
 }
 
 /// Where a page of runs goes on: the last run before it.

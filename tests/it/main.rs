@@ -16,6 +16,8 @@ mod door;
 #[cfg(test)]
 mod embedded;
 #[cfg(test)]
+mod graph;
+#[cfg(test)]
 mod lineage;
 #[cfg(test)]
 mod operations;

@@ -1,0 +1,156 @@
+//! A board costs a fixed number of SQL statements, however many datasets it shows.
+
+use std::sync::{
+    Arc,
+    atomic::{AtomicU64, Ordering},
+};
+
+use drr::{auth::policy::Role, clock::ManualClock};
+use metrics::{Counter, Gauge, Histogram, Key, KeyName, Metadata, Recorder, SharedString, Unit};
+use serde_json::{Value, json};
+
+use super::{Graph, string};
+use crate::{
+    app::TestApp,
+    cluster::{Cluster, run},
+};
+
+/// Counts the statements of one thread. The service of such a test runs on a runtime of that one
+/// thread, so that nothing of the tests beside it is counted.
+#[derive(Default)]
+struct Statements(Arc<AtomicU64>);
+
+impl Recorder for Statements {
+    fn describe_counter(&self, _: KeyName, _: Option<Unit>, _: SharedString) {}
+    fn describe_gauge(&self, _: KeyName, _: Option<Unit>, _: SharedString) {}
+    fn describe_histogram(&self, _: KeyName, _: Option<Unit>, _: SharedString) {}
+
+    fn register_counter(&self, key: &Key, _: &Metadata<'_>) -> Counter {
+        match key.name() {
+            "drr_db_statements_total" => Counter::from_arc(self.0.clone()),
+            _ => Counter::noop(),
+        }
+    }
+
+    fn register_gauge(&self, _: &Key, _: &Metadata<'_>) -> Gauge {
+        Gauge::noop()
+    }
+
+    fn register_histogram(&self, _: &Key, _: &Metadata<'_>) -> Histogram {
+        Histogram::noop()
+    }
+}
+
+/// Runs a test whose statements are counted.
+fn counted<T>(test: impl AsyncFnOnce(&Graph, &AtomicU64) -> T) -> T {
+    let database = run(async { Cluster::shared().await.database().await });
+    let statements = Statements::default();
+    let count = statements.0.clone();
+    let _counting = metrics::set_default_local_recorder(&statements);
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    runtime.block_on(async {
+        let clock = Arc::new(ManualClock::default());
+        let app = TestApp::launch(database, clock.clone(), |_| ()).await.unwrap();
+        let graph = Graph { app, clock };
+        let result = test(&graph, &count).await;
+        graph.app.stop().await;
+        result
+    })
+}
+
+impl Graph {
+    /// Answers a query, and how many statements that took.
+    async fn cost(&self, count: &AtomicU64, query: &str, variables: Value) -> (Value, u64) {
+        let token = self.token(Role::Reader);
+        let before = count.load(Ordering::SeqCst);
+        let data = self.app.data(&token, query, variables).await;
+        (data, count.load(Ordering::SeqCst) - before)
+    }
+}
+
+const DATASET: &str = "
+fragment Everything on Dataset {
+  id urn namespace name description owners domain tags lifecycle version createdAt updatedAt
+  aliases { namespace name }
+  refreshState { status lastSuccessAt lastRunId lastRunState consecutiveFailures rowCount }
+  freshnessPolicy { version mode maxAge { warnAfterSeconds failAfterSeconds } createdBy }
+  freshness { status evaluatedAt since warnAt staleAt nextChangeAt ageSeconds }
+  runs(first: 10) {
+    nodes {
+      runId state startedAt endedAt rowCount job { namespace name }
+      dataset { name freshness { status } }
+      run { id state outputs { runId dataset { id name } } }
+    }
+    pageInfo { hasNextPage endCursor }
+  }
+}";
+
+const RUNS: usize = 12;
+
+async fn fill(graph: &Graph, datasets: usize) {
+    let admin = graph.token(Role::TenantAdmin);
+    for number in 0..datasets {
+        let query = "mutation($input: RegisterDatasetInput!) {
+          registerDataset(input: $input) { dataset { id } } }";
+        let name = format!("d{number:04}");
+        let aliases = [json!({ "namespace": "other", "name": name })];
+        let input = json!({ "namespace": "ns", "name": name, "aliases": aliases });
+        let data = graph.app.data(&admin, query, json!({ "input": input })).await;
+        let id = string(&data["registerDataset"]["dataset"]["id"]).to_owned();
+        graph.set_policy(&id, json!({ "warnAfterSeconds": 60, "failAfterSeconds": 120 })).await;
+    }
+    let writer = graph.token(Role::RuntimeWriter);
+    for back in 0..RUNS {
+        let events: Vec<_> = (0..datasets)
+            .map(|number| {
+                let run = graph.app.clock.new_id().to_string();
+                let name = format!("d{number:04}");
+                let at = super::text(graph.ago(10 * i64::try_from(back + number % 20).unwrap()));
+                crate::smoke::run_event("COMPLETE", &at, &run, &name)
+            })
+            .map(|mut event| {
+                event["outputs"][0]["namespace"] = json!("ns");
+                event
+            })
+            .collect();
+        let (status, report) = graph.app.lineage(&writer, &json!(events)).await;
+        assert!(status.is_success(), "{report:#}");
+    }
+}
+
+/// The deepest board that there is, in both orders: as many statements for 10 datasets as for 200.
+#[test]
+fn a_board_is_a_fixed_number_of_statements_whatever_it_shows() {
+    counted(async |graph, count| {
+        let query = format!(
+            "query($first: Int, $order: DatasetOrder) {{
+               freshnessSummary {{ total fresh }}
+               datasets(first: $first, order: $order) {{ nodes {{ ...Everything }} }}
+             }} {DATASET}"
+        );
+        fill(graph, 200).await;
+        for order in ["NAME", "WORST_FIRST"] {
+            let mut costs = Vec::new();
+            for first in [10, 100, 200] {
+                let variables = json!({ "first": first, "order": order });
+                let (data, cost) = graph.cost(count, &query, variables).await;
+                let nodes = data["datasets"]["nodes"].as_array().unwrap();
+                assert_eq!(nodes.len(), first);
+                for node in nodes {
+                    let runs = node["runs"]["nodes"].as_array().unwrap();
+                    assert_eq!(runs.len(), 10, "{node:#}");
+                    assert!(
+                        runs.iter()
+                            .all(|run| run["run"]["outputs"][0]["dataset"]["id"] == node["id"])
+                    );
+                    assert_ne!(node["freshness"]["status"], "UNKNOWN");
+                    assert_eq!(node["aliases"][0]["namespace"], "other");
+                }
+                costs.push(cost);
+            }
+            // The summary, the page, aliases, states, policies, pages of runs, runs, their logs,
+            // and the datasets that the runs point back to.
+            assert_eq!(costs, [9, 9, 9], "{order}");
+        }
+    });
+}
