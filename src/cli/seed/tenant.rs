@@ -58,7 +58,7 @@ impl Seeder<'_> {
         }
         let tx = runtime.db().write().await?;
         let made = fill(&tx, number, plan, administrator.principal().actor()).await;
-        let made = made.map_err(|error| cause(&tenant, error))?;
+        let made = made.map_err(|error| cause(&tenant, &error))?;
         if made.datasets > 0 {
             audit::append(&tx, &runtime, &reported.map(|operation| entry(operation, made))).await?;
             let managed = managed.map(|operation| entry(operation, made));
@@ -76,8 +76,8 @@ impl Seeder<'_> {
     }
 }
 
-fn cause(tenant: &TenantId, error: Error) -> Failure {
-    let cause = std::error::Error::source(&error).map(ToString::to_string);
+fn cause(tenant: &TenantId, error: &Error) -> Failure {
+    let cause = std::error::Error::source(error).map(ToString::to_string);
     format!("{tenant} cannot be seeded: {}", cause.unwrap_or_else(|| error.to_string())).into()
 }
 
