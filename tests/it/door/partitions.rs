@@ -1,9 +1,9 @@
 //! The months that the program makes ahead.
 
-use chrono::{Duration, Months, Utc};
+use chrono::{Duration, Months};
 use drr::{
     app::StartError,
-    clock::SystemClock,
+    clock::{Clock, SystemClock},
     db::{Db, maintenance::ensure_partitions},
     error::ErrorCode,
 };
@@ -30,8 +30,8 @@ fn partitions_are_made_once_however_often_and_by_however_many() {
         // The history, the month before, this one and three more.
         assert_eq!(at_first.len(), PARENTS * 6, "{at_first:?}");
         let db = Db::new(db_settings(database.application(), 8));
-        assert_eq!(ensure_partitions(&db, Utc::now()).await.unwrap(), 0);
-        let later = Utc::now() + Months::new(4);
+        assert_eq!(ensure_partitions(&db, SystemClock.now()).await.unwrap(), 0);
+        let later = SystemClock.now() + Months::new(4);
         let instances: Vec<_> =
             (0..4).map(|_| Db::new(db_settings(database.application(), 2))).collect();
         let calls = instances
@@ -56,7 +56,7 @@ fn a_month_of_the_far_future_is_refused() {
     run(async {
         let database = Cluster::shared().await.database().await;
         let db = Db::new(db_settings(database.application(), 1));
-        let far = Utc::now() + Duration::days(800);
+        let far = SystemClock.now() + Duration::days(800);
         assert_eq!(ensure_partitions(&db, far).await.unwrap_err().code(), ErrorCode::Internal);
         let mut admin = database.admin().await;
         assert_eq!(strings(&mut admin, PARTITIONS).await.len(), PARENTS * 6);
@@ -107,7 +107,7 @@ fn a_dropped_call_makes_all_months_or_none() {
         let mut admin = database.admin().await;
         let (mut old, mut cut_off) = (PARENTS * 6, 0);
         for polls in 0..10 {
-            let month = Utc::now() + Months::new(1 + polls);
+            let month = SystemClock.now() + Months::new(1 + polls);
             let polls = usize::try_from(polls).unwrap();
             cut_off +=
                 usize::from(super::pool::cut(ensure_partitions(&db, month), polls).await.is_none());
