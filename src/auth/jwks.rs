@@ -2,7 +2,7 @@
 //!
 //! A snapshot of the key set is read without a lock. It is renewed in the background at an interval
 //! ([`KeySource::run`]), and at once when a token names a key that is not in it, at most once in
-//! [`KeySettings::on_demand_gap`]. While the publisher does not answer, the last snapshot holds for
+//! [`KeySettings::on_demand_gap`], for which such a token waits. While the publisher does not answer, the last snapshot holds for
 //! [`KeySettings::maximum_staleness`]; after that no token can be verified at all.
 //!
 //! A key that has left the set verifies nothing from the moment the snapshot is renewed, tokens that
@@ -48,6 +48,7 @@ struct Snapshot {
 #[derive(Default)]
 struct Flight {
     failing: bool,
+    /// When the last renewal on account of a token began.
     last_on_demand: Option<DateTime<Utc>>,
 }
 
@@ -61,6 +62,9 @@ pub struct KeySource {
     maximum_staleness: TimeDelta,
     snapshot: ArcSwap<Snapshot>,
     flight: Arc<Mutex<Flight>>,
+    /// Whose turn it is to ask on account of a token. Apart from `flight`, so that whoever waits for
+    /// the gap to pass does not hold up the renewals in the background.
+    turn: Mutex<()>,
     /// Key identifiers that the publisher did not know, and when it was asked.
     unknown: Cache<String, DateTime<Utc>>,
 }
@@ -89,6 +93,7 @@ impl KeySource {
             maximum_staleness,
             snapshot: ArcSwap::default(),
             flight: Arc::default(),
+            turn: Mutex::default(),
             unknown: Cache::builder()
                 .max_capacity(UNKNOWN_KEYS_REMEMBERED)
                 .time_to_live(settings.unknown_key_lifetime)
@@ -180,20 +185,31 @@ impl KeySource {
         asked.is_none_or(|asked| (self.clock.now() - asked).abs() >= self.unknown_key_lifetime)
     }
 
-    /// Renews on account of a token, unless that has just happened. Whoever comes while a renewal is
-    /// in flight waits for it; a caller that goes away does not end it.
+    /// Renews on account of a token. A renewal that began after the token came is answer enough,
+    /// and all that wait share it; one that began just before is not: the key may have been published
+    /// since, and refusing it would let anybody with a made-up key keep out a new one. Then the gap
+    /// is waited for. A caller that goes away does not end a renewal.
     async fn refresh_on_demand(self: &Arc<Self>) -> OnDemand {
-        let flight = Arc::clone(&self.flight).lock_owned().await;
-        let last = flight.last_on_demand;
-        if last.is_some_and(|last| (self.clock.now() - last).abs() < self.on_demand_gap) {
-            return if flight.failing { OnDemand::Failing } else { OnDemand::TooSoon };
+        let came = self.clock.now();
+        let _turn = self.turn.lock().await;
+        let mut flight = Arc::clone(&self.flight).lock_owned().await;
+        if let Some(last) = flight.last_on_demand {
+            let left = self.on_demand_gap - (self.clock.now() - last).abs();
+            let answered = last >= came || left > TimeDelta::zero() && flight.failing;
+            if answered {
+                return if flight.failing { OnDemand::Failing } else { OnDemand::Answered };
+            }
+            if let Ok(left) = left.to_std() {
+                drop(flight);
+                tokio::time::sleep(left).await;
+                flight = Arc::clone(&self.flight).lock_owned().await;
+            }
         }
         let source = Arc::clone(self);
         let renewal = tokio::spawn(async move {
             let mut flight: OwnedMutexGuard<Flight> = flight;
-            let outcome = source.renew(&mut flight).await;
             flight.last_on_demand = Some(source.clock.now());
-            outcome.is_ok()
+            source.renew(&mut flight).await.is_ok()
         });
         if renewal.await.unwrap_or(false) { OnDemand::Renewed } else { OnDemand::Failing }
     }
@@ -236,7 +252,7 @@ impl KeySource {
 /// What came of a renewal on account of a token.
 enum OnDemand {
     Renewed,
-    TooSoon,
+    Answered,
     Failing,
 }
 

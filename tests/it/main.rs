@@ -10,6 +10,8 @@ mod cluster;
 #[cfg(test)]
 mod controls;
 #[cfg(test)]
+mod correlation;
+#[cfg(test)]
 mod demo;
 #[cfg(test)]
 mod door;
@@ -26,6 +28,10 @@ mod readme;
 #[cfg(test)]
 mod sdl;
 #[cfg(test)]
+mod secrets;
+#[cfg(test)]
 mod seed;
 #[cfg(test)]
 mod smoke;
+#[cfg(test)]
+mod tokens;

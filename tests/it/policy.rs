@@ -1,124 +1,19 @@
-//! Who may do what, from outside: the expectation is `policy_matrix.txt`, written from the
+//! Who may do what, from outside: the expectation is `policy/matrix.txt`, written from the
 //! requirement documents; the answers are those of the running service to really signed tokens.
 
-use std::collections::{BTreeMap, BTreeSet};
+mod matrix;
 
-use drr::auth::{
-    TokenKind,
-    policy::{Operation, Role, ScopeSet},
-    signing::maximum_lifetime,
-};
+use std::collections::BTreeSet;
+
+use drr::auth::policy::{Operation, Role};
 use futures::{StreamExt, stream};
 use reqwest::{Method, RequestBuilder, Response, StatusCode, header};
 use serde_json::{Value, json};
 
+use self::matrix::{KINDS, Matrix, SCOPES, Token, Verdict};
 use crate::{app::TestApp, cluster::run, sdl::INTROSPECTION, smoke::run_event};
 
 const TENANT: &str = "acme";
-const MATRIX: &str = include_str!("policy_matrix.txt");
-const SCOPES: [(char, &str); 4] = [
-    ('R', "storage.read.refresh"),
-    ('W', "storage.write.refresh"),
-    ('A', "storage.read.audit"),
-    ('M', "storage.manage.refresh"),
-];
-const KINDS: [(&str, TokenKind); 2] = [("user", TokenKind::User), ("machine", TokenKind::Machine)];
-
-/// The expectation file, read.
-struct Matrix {
-    cells: BTreeMap<String, BTreeMap<String, char>>,
-    /// Per scope, the role and the kind that its tokens must have; nothing where any may.
-    holders: BTreeMap<char, (Option<String>, Option<String>)>,
-    open: BTreeSet<String>,
-}
-
-fn section(name: &str) -> impl Iterator<Item = Vec<&'static str>> {
-    let header = format!("[{name}]");
-    let lines = MATRIX.lines().skip_while(move |line| *line != header).skip(1);
-    let lines = lines.take_while(|line| !line.starts_with('['));
-    lines
-        .filter(|line| !line.starts_with('#') && !line.is_empty())
-        .map(|line| line.split_whitespace().collect())
-}
-
-impl Matrix {
-    fn read() -> Self {
-        let mut rows = section("operations");
-        let columns = rows.next().unwrap();
-        let cells = rows.map(|row| {
-            assert_eq!(row.len(), columns.len() + 1, "{row:?}");
-            let cells = columns.iter().zip(&row[1..]).map(|(column, cell)| {
-                assert_eq!(cell.len(), 1, "{row:?}");
-                ((*column).to_owned(), cell.chars().next().unwrap())
-            });
-            (row[0].to_owned(), cells.collect())
-        });
-        let holders = section("scopes").map(|row| {
-            let named = |at: usize| row.get(at).map(|text| (*text).to_owned());
-            let letter = row[0].chars().next().unwrap();
-            (letter, if row[2] == "every" { (None, None) } else { (named(2), named(3)) })
-        });
-        Self {
-            cells: cells.collect(),
-            holders: holders.collect(),
-            open: section("open").map(|row| row[0].to_owned()).collect(),
-        }
-    }
-
-    fn may_carry(&self, role: &str, kind: &str, scope: char) -> bool {
-        let (roles, kinds) = &self.holders[&scope];
-        roles.as_deref().is_none_or(|only| only == role)
-            && kinds.as_deref().is_none_or(|only| only == kind)
-    }
-
-    /// The scopes that the role's row names and that its token may carry.
-    fn useful(&self, role: &str, kind: &str) -> String {
-        let letters: BTreeSet<_> = self.cells[role].values().copied().collect();
-        letters
-            .into_iter()
-            .filter(|cell| cell.is_ascii_uppercase() && self.may_carry(role, kind, *cell))
-            .collect()
-    }
-
-    fn expected(&self, token: &Token, operation: &str) -> Verdict {
-        if token.scopes.chars().any(|scope| !self.may_carry(token.role, token.kind.0, scope)) {
-            return Verdict::Unauthenticated;
-        }
-        match self.cells[token.role][operation] {
-            '+' => Verdict::Allowed,
-            scope if token.scopes.contains(scope) => Verdict::Allowed,
-            _ => Verdict::Forbidden,
-        }
-    }
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Verdict {
-    Allowed,
-    Forbidden,
-    Unauthenticated,
-}
-
-/// One token of the product.
-#[derive(Debug, Clone)]
-struct Token {
-    role: &'static str,
-    kind: (&'static str, TokenKind),
-    /// By their letters.
-    scopes: String,
-}
-
-impl Token {
-    fn sign(&self, app: &TestApp) -> String {
-        let mut request = TestApp::request(TENANT, self.role.parse().unwrap());
-        request.kind = self.kind.1;
-        request.lifetime = maximum_lifetime(request.kind);
-        let names = SCOPES.iter().filter(|(letter, _)| self.scopes.contains(*letter));
-        let names: Vec<_> = names.map(|(_, name)| *name).collect();
-        request.scopes = ScopeSet::parse(&names.join(" "));
-        app.sign(&request)
-    }
-}
 
 /// What is there to be asked for.
 struct World {
@@ -435,18 +330,16 @@ fn nothing_answers_without_a_token_and_each_route_at_its_own_door() {
         }
 
         let open = Matrix::read().open;
-        let doors: [(&str, fn(&TestApp, &str) -> String); 3] = [
-            ("public", TestApp::public),
-            ("internal", TestApp::internal),
-            ("operations", TestApp::operations),
-        ];
         for route in routes() {
+            let doors = [
+                ("public", app.public(&route)),
+                ("internal", app.internal(&route)),
+                ("operations", app.operations(&route)),
+            ];
             for (door, url) in doors {
                 let method = if open.contains(&route) { Method::GET } else { Method::POST };
-                let request = app
-                    .http
-                    .request(method, url(app, &route))
-                    .json(&json!({ "query": "{ me { role } }" }));
+                let request =
+                    app.http.request(method, url).json(&json!({ "query": "{ me { role } }" }));
                 let should = match (door, route.as_str()) {
                     ("operations", _) if open.contains(&route) => 200,
                     ("public" | "internal", GRAPHQL) | ("internal", LINEAGE) => 401,

@@ -30,6 +30,7 @@ use std::time::Duration;
 
 use rustix::process::Signal;
 use secrecy::{ExposeSecret, SecretString};
+use sqlx::ConnectOptions;
 use sqlx::postgres::{PgConnectOptions, PgSslMode};
 
 use account::Account;
@@ -186,6 +187,8 @@ impl EmbeddedPostgres {
             .database(database)
             .application_name("drr")
             .ssl_mode(PgSslMode::Disable)
+            // The statements that set the passwords hold them; sqlx would log them at DEBUG. // D29
+            .disable_statement_logging()
     }
 }
 
