@@ -142,5 +142,17 @@ impl Error {
     }
 }
 
+/// Anything that a call may end in other than well: an [`Error`], or an answer made of one.
+pub trait Coded: From<Error> {
+    /// What went wrong, in one word.
+    fn error_code(&self) -> ErrorCode;
+}
+
+impl Coded for Error {
+    fn error_code(&self) -> ErrorCode {
+        self.code()
+    }
+}
+
 /// The result of anything a caller asks for.
 pub type Result<T, E = Error> = std::result::Result<T, E>;

@@ -7,7 +7,7 @@ use crate::{
     auth::policy::Operation,
     call::Call,
     db::{TenantTx, records},
-    error::{Error, ErrorCode, Result},
+    error::{Coded, ErrorCode, Result},
 };
 
 /// How a call ended.
@@ -26,8 +26,8 @@ pub enum Outcome {
 impl Outcome {
     /// The outcome of a call that ended in `error`.
     #[must_use]
-    pub const fn of(error: &Error) -> Self {
-        match error.code() {
+    pub fn of(error: &impl Coded) -> Self {
+        match error.error_code() {
             ErrorCode::Forbidden | ErrorCode::Unauthenticated => Self::Denied,
             code @ (ErrorCode::Internal | ErrorCode::Unavailable) => Self::Failure(code),
             code => Self::Rejected(code),

@@ -3,7 +3,11 @@
 use uuid::Uuid;
 
 use super::repository::{Entry, Outcome, append};
-use crate::{auth::policy::Operation, call::Call, error::Result};
+use crate::{
+    auth::policy::Operation,
+    call::Call,
+    error::{Coded, Result},
+};
 
 /// Runs `work` if the caller may do `operation`, and records a denial or a failure.
 ///
@@ -12,15 +16,15 @@ use crate::{auth::policy::Operation, call::Call, error::Result};
 ///
 /// # Errors
 /// [`Error::Forbidden`](crate::error::Error::Forbidden), or what `work` answers.
-pub async fn change<T>(
+pub async fn change<T, E: Coded>(
     call: &Call,
     operation: Operation,
     dataset_id: Option<Uuid>,
-    work: impl Future<Output = Result<T>> + Send,
-) -> Result<T> {
+    work: impl Future<Output = Result<T, E>> + Send,
+) -> Result<T, E> {
     let result = match call.authorize(operation) {
         Ok(()) => work.await,
-        Err(denied) => Err(denied),
+        Err(denied) => Err(denied.into()),
     };
     if let Err(error) = &result {
         let entry = Entry { operation, dataset_id, resource: None, outcome: Outcome::of(error) };

@@ -113,30 +113,17 @@ async fn record_body(
     limits: &BodyLimits,
 ) -> Result<(Vec<Recorded>, Vec<Warning>), Problem> {
     let mut warnings = Vec::new();
-    // A body that cannot be had at all keeps its own answer (413, 415, 408); what is recorded of it
-    // in the audit trail is the error behind that.
-    let mut refused = None;
+    // Read inside the frame of the change: a body that cannot be had at all is audited as well.
     let submitted = async {
-        require_json(headers).map_err(|problem| refuse(problem, &mut refused))?;
-        let bytes = body::read(headers, body, limits)
-            .await
-            .map_err(|problem| refuse(problem, &mut refused))?;
-        let batch = openlineage::parse(&bytes, &ParseLimits::at(call.now()))?;
+        require_json(headers)?;
+        let bytes = body::read(headers, body, limits).await?;
+        let batch =
+            openlineage::parse(&bytes, &ParseLimits::at(call.now())).map_err(Error::from)?;
         warnings = batch.warnings;
-        Ok(batch.events.into_iter().map(|event| event.map_err(Error::from)).collect())
+        Ok::<_, Problem>(batch.events.into_iter().map(|event| event.map_err(Error::from)).collect())
     };
-    let recorded = record::record(call, Operation::LineageIngest, submitted).await;
-    match (recorded, refused) {
-        (_, Some(problem)) => Err(problem),
-        (Ok(recorded), None) => Ok((recorded, warnings)),
-        (Err(error), None) => Err(error.into()),
-    }
-}
-
-fn refuse(problem: Problem, refused: &mut Option<Problem>) -> Error {
-    let error = Error::bad_input("body", problem.detail().to_owned());
-    *refused = Some(problem);
-    error
+    let recorded = record::record(call, Operation::LineageIngest, submitted).await?;
+    Ok((recorded, warnings))
 }
 
 fn require_json(headers: &HeaderMap) -> Result<(), Problem> {

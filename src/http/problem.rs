@@ -14,7 +14,7 @@ use serde::Serialize;
 use serde_json::{Map, Value};
 
 use super::CorrelationId;
-use crate::error::{Error, ErrorCode};
+use crate::error::{Coded, Error, ErrorCode};
 
 /// The media type of a problem document.
 pub const MEDIA_TYPE: HeaderValue = HeaderValue::from_static("application/problem+json");
@@ -93,6 +93,12 @@ impl From<Error> for Problem {
         let status =
             StatusCode::from_u16(code.http_status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
         Self::new(status, code, error.to_string())
+    }
+}
+
+impl Coded for Problem {
+    fn error_code(&self) -> ErrorCode {
+        self.code
     }
 }
 

@@ -20,7 +20,7 @@ use crate::{
     auth::policy::Operation,
     call::Call,
     db::TenantTx,
-    error::{Error, Result},
+    error::{Coded, Error, Result},
 };
 
 /// What became of one event.
@@ -43,11 +43,11 @@ pub type Submitted = Result<Event>;
 /// # Errors
 /// [`Error::Forbidden`], what `submitted` answers, or whatever the database does; none of the
 /// events is recorded then.
-pub async fn record(
+pub async fn record<E: Coded>(
     call: &Call,
     operation: Operation,
-    submitted: impl Future<Output = Result<Vec<Submitted>>> + Send,
-) -> Result<Vec<Recorded>> {
+    submitted: impl Future<Output = Result<Vec<Submitted>, E>> + Send,
+) -> Result<Vec<Recorded>, E> {
     trail::change(call, operation, None, async {
         let submitted = submitted.await?;
         let tx = call.db().write().await?;

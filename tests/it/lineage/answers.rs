@@ -75,7 +75,7 @@ fn each_event_has_its_answer_and_its_audit_event() {
                 "summary": { "received": 5, "recorded": 1, "duplicates": 2, "failed": 2 },
                 "failed_events": [
                     { "index": 2, "code": "BAD_USER_INPUT", "field": "events.2.eventTime",
-                      "reason": "is missing" },
+                      "reason": "is required" },
                     { "index": 3, "code": "CONFLICT",
                       "reason": "the run id is already that of a run of another job" },
                 ],

@@ -118,9 +118,9 @@ fn cases(good: &Value, future: &str) -> Vec<Case> {
             &[("content-type", "text/plain")],
             case("text", event.clone(), 415, bad, "the body must be application/json"),
         ),
-        case("no time", without("eventTime"), 400, bad, "events.0.eventTime: is missing"),
-        case("no run", without("run"), 400, bad, "events.0.run: is missing"),
-        case("no job", without("job"), 400, bad, "events.0.job: is missing"),
+        case("no time", without("eventTime"), 400, bad, "events.0.eventTime: is required"),
+        case("no run", without("run"), 400, bad, "events.0.run: is required"),
+        case("no job", without("job"), 400, bad, "events.0.job: is required"),
         case(
             "a time that is none",
             with("/eventTime", json!("yesterday")),
