@@ -8,6 +8,8 @@ mod architecture;
 #[cfg(test)]
 mod cluster;
 #[cfg(test)]
+mod controls;
+#[cfg(test)]
 mod correlation;
 #[cfg(test)]
 mod demo;

@@ -95,9 +95,12 @@ fn its_python_works_as_it_stands() {
     });
 }
 
+/// A scope, and whether it is for services only.
+type How = (Option<&'static str>, bool);
+
 /// `reader, tenant-admin with storage.read.refresh; …`
 fn granted(grants: &[Grant]) -> String {
-    let mut roles: Vec<((Option<&str>, bool), Vec<&str>)> = Vec::new();
+    let mut roles: Vec<(How, Vec<&str>)> = Vec::new();
     for grant in grants {
         let how = (grant.scope.map(|scope| scope.as_str()), grant.kinds == Kinds::MachineOnly);
         match roles.iter_mut().find(|(known, _)| *known == how) {

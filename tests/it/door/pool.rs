@@ -161,6 +161,8 @@ fn an_auditor_reads_through_a_role_of_its_own() {
 #[test]
 fn a_begin_dropped_after_any_number_of_polls_leaves_nothing_to_the_next() {
     run(async {
+        let _counting = COUNTING.lock().await;
+        let before = metric(UNCLEAN);
         let database = populated().await;
         let db = Db::new(db_settings(database.application(), 1));
         let acme = scoped(&db, ACME).await;
@@ -185,6 +187,8 @@ fn a_begin_dropped_after_any_number_of_polls_leaves_nothing_to_the_next() {
         }
         assert!(dropped > 4 && done > 4, "{dropped} dropped, {done} done");
         at_rest(&database).await;
+        // Not the net under it, but the begin itself has closed them.
+        assert_eq!(metric(UNCLEAN), before);
         db.close().await;
     });
 }
@@ -192,6 +196,8 @@ fn a_begin_dropped_after_any_number_of_polls_leaves_nothing_to_the_next() {
 #[test]
 fn a_begin_dropped_while_its_answer_is_on_the_way_closes_the_connection() {
     run(async {
+        let _counting = COUNTING.lock().await;
+        let before = metric(UNCLEAN);
         let database = populated().await;
         let (proxy, connect) = Proxy::before(&database.application());
         let db = Db::new(db_settings(connect, 1));
@@ -208,6 +214,8 @@ fn a_begin_dropped_while_its_answer_is_on_the_way_closes_the_connection() {
             assert_ne!(next, backend, "the connection was lent again");
         }
         at_rest(&database).await;
+        // Not the net under it, but the begin itself has closed them.
+        assert_eq!(metric(UNCLEAN), before);
         db.close().await;
     });
 }
