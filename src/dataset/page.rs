@@ -211,7 +211,8 @@ pub async fn worst_first(
         return Ok(Vec::new());
     }
     sql.text = format!(
-        "{} ORDER BY worst_rank, worst_deadline, dataset_id LIMIT ${limit}",
+        "SELECT * FROM ({}) AS ranked
+          ORDER BY worst_rank, worst_deadline, dataset_id LIMIT ${limit}",
         ranges.join(" UNION ALL ")
     );
     let rows: Vec<RankedRow> = tx.query_sql(sql.text, sql.values).await?;
