@@ -358,8 +358,9 @@ impl DatasetQuery {
         &self,
         context: &Context<'_>,
         #[graphql(desc = "Which ones.")] filter: Option<DatasetFilter>,
-        #[graphql(desc = "In which order; by name unless said otherwise.", default)]
-        order: DatasetOrder,
+        #[graphql(desc = "In which order; by name unless said otherwise.")] order: Option<
+            DatasetOrder,
+        >,
         #[graphql(desc = "At most so many; 50 unless said otherwise, 200 at the most.")]
         first: Option<i32>,
         #[graphql(desc = "Go on after this cursor.")] after: Option<String>,
@@ -367,7 +368,13 @@ impl DatasetQuery {
         let call = call(context)?;
         call.authorize(Operation::DatasetRead)?;
         let filter = filter.unwrap_or_default().try_into()?;
-        datasets(call, &filter, order, Page::parse(first, after.as_deref(), 50)?).await
+        datasets(
+            call,
+            &filter,
+            order.unwrap_or_default(),
+            Page::parse(first, after.as_deref(), 50)?,
+        )
+        .await
     }
 
     #[graphql(entity)]

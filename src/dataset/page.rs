@@ -88,6 +88,9 @@ fn condition(status: Status) -> &'static str {
     WORST_FIRST.iter().find(|(of, ..)| *of == status).map_or("false", |(_, condition, _)| condition)
 }
 
+/// Says that `$1` is there, and of which type: not every status asks for the instant.
+const HAS_INSTANT: &str = "$1::timestamptz IS NOT NULL";
+
 /// SQL text made of constants, and the values bound to it.
 struct Sql {
     text: String,
@@ -142,7 +145,7 @@ pub async fn by_name(
         sql.text += &format!(
             "SELECT r.* FROM dataset_registry r
                JOIN dataset_refresh_state s USING (tenant_id, dataset_id)
-              WHERE ({})",
+              WHERE {HAS_INSTANT} AND ({})",
             statuses.join(" OR ")
         );
     }
@@ -183,17 +186,16 @@ pub async fn worst_first(
     let listed = if listed { "s.listed" } else { "NOT s.listed" };
     let registry = sql.registry_filter(filter);
     let limit = sql.bind(i64::from(limit));
-    let position =
-        after.map(|after| (after.rank, sql.bind(after.deadline), sql.bind(after.dataset_id)));
 
     let mut ranges = Vec::new();
     for (rank, (status, condition, deadline)) in (0..).zip(WORST_FIRST) {
         if !filter.statuses.is_empty() && !filter.statuses.contains(&status) {
             continue;
         }
-        let beyond = match position {
-            Some((last, ..)) if rank < last => continue,
-            Some((last, at, id)) if rank == last => {
+        let beyond = match after {
+            Some(after) if rank < after.rank => continue,
+            Some(after) if rank == after.rank => {
+                let (at, id) = (sql.bind(after.deadline), sql.bind(after.dataset_id));
                 format!(" AND (s.{deadline}, s.dataset_id) > (${at}, ${id})")
             }
             _ => String::new(),
@@ -201,7 +203,7 @@ pub async fn worst_first(
         ranges.push(format!(
             "(SELECT r.*, {rank} AS worst_rank, s.{deadline} AS worst_deadline
                 FROM dataset_refresh_state s JOIN dataset_registry r USING (tenant_id, dataset_id)
-               WHERE {listed} AND {condition}{beyond}{registry}
+               WHERE {HAS_INSTANT} AND {listed} AND {condition}{beyond}{registry}
                ORDER BY s.{deadline}, s.dataset_id LIMIT ${limit})"
         ));
     }
@@ -209,7 +211,8 @@ pub async fn worst_first(
         return Ok(Vec::new());
     }
     sql.text = format!(
-        "{} ORDER BY worst_rank, worst_deadline, dataset_id LIMIT ${limit}",
+        "SELECT * FROM ({}) AS ranked
+          ORDER BY worst_rank, worst_deadline, dataset_id LIMIT ${limit}",
         ranges.join(" UNION ALL ")
     );
     let rows: Vec<RankedRow> = tx.query_sql(sql.text, sql.values).await?;

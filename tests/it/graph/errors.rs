@@ -1,1 +1,103 @@
-//! TBD
+//! Errors have codes, and limits let every real board pass.
+
+use drr::auth::policy::Role;
+use serde_json::{Value, json};
+
+use super::Graph;
+use crate::cluster::run;
+
+#[test]
+fn every_error_has_a_code_and_the_correlation_id() {
+    run(async {
+        let graph = Graph::start().await;
+        let id = graph.register("a").await;
+        let big = "mutation($v: BigInt, $id: ID!) {
+          updateDataset(input: { id: $id, expectedVersion: $v }) { status } }";
+        let by_id = "query($id: ID!) { dataset(id: $id) { id } }";
+        for (query, variables, code) in [
+            ("{", json!({}), "BAD_USER_INPUT"),
+            ("{ nothing }", json!({}), "BAD_USER_INPUT"),
+            ("{ datasets(first: \"x\") { nodes { id } } }", json!({}), "BAD_USER_INPUT"),
+            (
+                "query($f: Int) { datasets(first: $f) { nodes { id } } }",
+                json!({ "f": "x" }),
+                "BAD_USER_INPUT",
+            ),
+            (
+                "query($f: Int) { datasets(first: $f) { nodes { id } } }",
+                json!({ "f": 1e10 }),
+                "BAD_USER_INPUT",
+            ),
+            (by_id, json!({ "id": {} }), "BAD_USER_INPUT"),
+            (by_id, json!({ "id": "" }), "BAD_USER_INPUT"),
+            (by_id, json!({}), "BAD_USER_INPUT"),
+            (big, json!({ "id": id, "v": "9223372036854775808" }), "BAD_USER_INPUT"),
+            (big, json!({ "id": id, "v": "1.0" }), "BAD_USER_INPUT"),
+            (big, json!({ "id": id, "v": 1.5 }), "BAD_USER_INPUT"),
+            (big, json!({ "id": id, "v": true }), "BAD_USER_INPUT"),
+        ] {
+            let answer =
+                graph.app.answer(&graph.token(Role::TenantAdmin), query, variables.clone()).await;
+            let errors =
+                answer["errors"].as_array().unwrap_or_else(|| panic!("{query} {variables}"));
+            for error in errors {
+                assert_eq!(error["extensions"]["code"], code, "{query} {variables} {answer:#}");
+                assert!(error["extensions"]["correlationId"].is_string());
+            }
+        }
+        for value in [json!("9223372036854775807"), json!("-9223372036854775808"), json!(i64::MAX)]
+        {
+            let variables = json!({ "id": id, "v": value });
+            let data = graph.app.data(&graph.token(Role::TenantAdmin), big, variables).await;
+            assert_eq!(data["updateDataset"]["status"], "VERSION_CONFLICT", "{value}");
+        }
+    });
+}
+
+#[test]
+fn the_largest_board_passes_and_a_hostile_one_does_not() {
+    run(async {
+        let graph = Graph::start().await;
+        let run_fields =
+            "runId state startedAt endedAt rowCount byteCount fileCount sourceWatermark
+          conflict errorMessage job { namespace name }";
+        let board = format!("query($runs: Int) {{ datasets(first: 200, order: WORST_FIRST) {{
+          nodes {{ id urn namespace name description owners domain tags lifecycle version
+            refreshState {{ status lastSuccessAt lastRunState consecutiveFailures rowCount }}
+            freshness {{ status since warnAt staleAt nextChangeAt ageSeconds }}
+            freshnessPolicy {{ version mode maxAge {{ warnAfterSeconds failAfterSeconds }} }}
+            runs(first: $runs) {{ nodes {{ {run_fields} run {{ id state parentRunId }} }} }} }} }} }}");
+        graph.read(&board, json!({ "runs": 10 })).await;
+        let hostile = "{ datasets(first: 200) { nodes { runs(first: 200) { nodes { dataset {
+          runs(first: 200) { nodes { dataset { runs(first: 200) { nodes { state } } } } } } } } } } }";
+        let deep = format!(
+            "{{ datasets(first: 1) {{ nodes {{ {} id {} }} }} }}",
+            "runs(first: 1) { nodes { dataset { ".repeat(8),
+            "} } }".repeat(8)
+        );
+        for (query, variables, message) in [
+            (board.as_str(), json!({ "runs": 200 }), "complexity"),
+            (hostile, json!({}), "complexity"),
+            (deep.as_str(), json!({}), "depth"),
+        ] {
+            let answer = graph.app.answer(&graph.token(Role::Reader), query, variables).await;
+            let error = &answer["errors"][0];
+            assert_eq!(error["extensions"]["code"], "LIMIT_EXCEEDED", "{query} {answer:#}");
+            assert!(error["message"].as_str().unwrap().contains(message), "{answer:#}");
+            assert_eq!(answer["data"], Value::Null);
+        }
+    });
+}
+
+#[test]
+fn me_is_what_the_token_says() {
+    run(async {
+        let graph = Graph::start().await;
+        let query = "{ me { tenantId actorId role scopes isMachine expiresAt } }";
+        let me = &graph.read(query, json!({})).await["me"];
+        assert_eq!(me["tenantId"], super::TENANT);
+        assert_eq!(me["role"], Role::Reader.as_str());
+        assert_eq!(me["scopes"], json!(["storage.read.refresh"]));
+        assert_eq!(me["isMachine"], false);
+    });
+}

@@ -7,7 +7,6 @@ mod freshness;
 mod isolation;
 mod mutations;
 mod pages;
-mod plans;
 mod policies;
 mod runs;
 

@@ -10,7 +10,8 @@ use serde_json::{Value, json};
 use super::{Graph, STRANGER, string};
 use crate::cluster::run;
 
-const PAGE: &str = "query($first: Int, $after: String, $order: DatasetOrder, $filter: DatasetFilter) {
+const PAGE: &str =
+    "query($first: Int, $after: String, $order: DatasetOrder, $filter: DatasetFilter) {
   datasets(first: $first, after: $after, order: $order, filter: $filter) {
     nodes {
       id name namespace description owners domain tags lifecycle
@@ -24,8 +25,7 @@ const RANKS: [&str; 5] = ["STALE", "UNKNOWN", "WARN", "FRESH", "NOT_APPLICABLE"]
 
 impl Graph {
     async fn page(&self, first: i64, after: Option<&str>, order: &str, filter: &Value) -> Value {
-        let variables =
-            json!({ "first": first, "after": after, "order": order, "filter": filter });
+        let variables = json!({ "first": first, "after": after, "order": order, "filter": filter });
         self.read(PAGE, variables).await["datasets"].take()
     }
 
@@ -49,7 +49,8 @@ impl Graph {
     /// Datasets of every kind there is, the same in every run.
     async fn assorted(&self, count: usize) -> Vec<Value> {
         let mut random = StdRng::seed_from_u64(7);
-        let words = ["Orders", "ORDERS eu", "straße", "naïve", "ＦＵＬＬ", "İstanbul", "x_%", "日本"];
+        let words =
+            ["Orders", "ORDERS eu", "straße", "naïve", "ＦＵＬＬ", "İstanbul", "x_%", "日本"];
         for number in 0..count {
             let word = words[random.random_range(0..words.len())];
             // Many share a name, in namespaces of their own.
@@ -60,10 +61,10 @@ impl Graph {
                 input["domain"] = json!(["sales", "ops"][random.random_range(0..2)]);
             }
             if random.random_bool(0.5) {
-                input["owners"] = json!([["ann", "bob"][random.random_range(0..2)], "team"]);
+                input["owners"] = json!([(["ann", "bob"][random.random_range(0..2)]), "team"]);
             }
             if random.random_bool(0.5) {
-                input["tags"] = json!([["pii", "gold"][random.random_range(0..2)]]);
+                input["tags"] = json!([(["pii", "gold"][random.random_range(0..2)])]);
             }
             if random.random_bool(0.3) {
                 input["description"] = json!("All the Ｏrders\nof the day");
@@ -141,34 +142,67 @@ fn walking_all_pages_gives_each_dataset_once_in_order() {
             (json!({}), Box::new(active)),
             (json!({ "lifecycle": "RETIRED" }), Box::new(|node| node["lifecycle"] == "RETIRED")),
             (json!({ "status": [] }), Box::new(active)),
-            (json!({ "status": ["STALE", "FRESH"] }), Box::new(|node| {
-                let status = &node["freshness"]["status"];
-                node["lifecycle"] == "ACTIVE" && (status == "STALE" || status == "FRESH")
-            })),
-            (json!({ "status": ["UNKNOWN", "WARN", "NOT_APPLICABLE"] }), Box::new(|node| {
-                let status = &node["freshness"]["status"];
-                node["lifecycle"] == "ACTIVE" && status != "STALE" && status != "FRESH"
-            })),
-            (json!({ "owner": "ann", "status": ["STALE"] }), Box::new(move |node| {
-                active(node) && node["owners"][0] == "ann" && node["freshness"]["status"] == "STALE"
-            })),
-            (json!({ "domain": "sales" }), Box::new(move |node| active(node) && node["domain"] == "sales")),
-            (json!({ "tag": "pii" }), Box::new(move |node| active(node) && node["tags"][0] == "pii")),
+            (
+                json!({ "status": ["STALE", "FRESH"] }),
+                Box::new(|node| {
+                    let status = &node["freshness"]["status"];
+                    node["lifecycle"] == "ACTIVE" && (status == "STALE" || status == "FRESH")
+                }),
+            ),
+            (
+                json!({ "status": ["UNKNOWN", "WARN", "NOT_APPLICABLE"] }),
+                Box::new(|node| {
+                    let status = &node["freshness"]["status"];
+                    node["lifecycle"] == "ACTIVE" && status != "STALE" && status != "FRESH"
+                }),
+            ),
+            (
+                json!({ "owner": "ann", "status": ["STALE"] }),
+                Box::new(move |node| {
+                    active(node)
+                        && node["owners"][0] == "ann"
+                        && node["freshness"]["status"] == "STALE"
+                }),
+            ),
+            (
+                json!({ "domain": "sales" }),
+                Box::new(move |node| active(node) && node["domain"] == "sales"),
+            ),
+            (
+                json!({ "tag": "pii" }),
+                Box::new(move |node| active(node) && node["tags"][0] == "pii"),
+            ),
             (json!({ "tag": "pi" }), Box::new(|_| false)),
-            (json!({ "text": "oRDERS" }), Box::new(move |node| active(node) && text(node, "orders"))),
+            (
+                json!({ "text": "oRDERS" }),
+                Box::new(move |node| active(node) && text(node, "orders")),
+            ),
             (json!({ "text": "full" }), Box::new(move |node| active(node) && text(node, "full"))),
-            (json!({ "text": "NAI\u{308}VE" }), Box::new(move |node| active(node) && text(node, "naïve"))),
+            (
+                json!({ "text": "NAI\u{308}VE" }),
+                Box::new(move |node| active(node) && text(node, "naïve")),
+            ),
             (json!({ "text": "_%" }), Box::new(move |node| active(node) && text(node, "_%"))),
             (json!({ "text": "日" }), Box::new(move |node| active(node) && text(node, "日"))),
-            (json!({ "text": "ns1", "domain": "ops", "tag": "gold", "owner": "team" }), Box::new(move |node| {
-                active(node) && text(node, "ns1") && node["domain"] == "ops"
-                    && node["tags"][0] == "gold" && node["owners"][1] == "team"
-            })),
+            (
+                json!({ "text": "ns1", "domain": "ops", "tag": "gold", "owner": "team" }),
+                Box::new(move |node| {
+                    active(node)
+                        && text(node, "ns1")
+                        && node["domain"] == "ops"
+                        && node["tags"][0] == "gold"
+                        && node["owners"][1] == "team"
+                }),
+            ),
         ];
         for (filter, test) in filters {
             let mut expected: Vec<Value> = all.iter().filter(|node| test(node)).cloned().collect();
             for order in ["NAME", "WORST_FIRST"] {
-                if order == "NAME" { by_name(&mut expected) } else { worst_first(&mut expected) }
+                if order == "NAME" {
+                    by_name(&mut expected)
+                } else {
+                    worst_first(&mut expected)
+                }
                 for first in [7, 200] {
                     let seen = graph.walk(first, order, &filter).await;
                     assert_eq!(ids(&seen), ids(&expected), "{order} {first} {filter}");
@@ -211,7 +245,9 @@ fn a_status_that_changes_between_pages_moves_nothing() {
         assert_eq!(ids(&seen), ids(whole["nodes"].as_array().unwrap()));
         // Asked anew, it is another order of statuses.
         let anew = graph.page(9, None, "WORST_FIRST", &json!({})).await;
-        assert!(anew["nodes"].as_array().unwrap().iter().all(|n| n["freshness"]["status"] == "STALE"));
+        assert!(
+            anew["nodes"].as_array().unwrap().iter().all(|n| n["freshness"]["status"] == "STALE")
+        );
     });
 }
 
@@ -270,10 +306,16 @@ fn a_cursor_gives_nothing_but_a_place_in_its_own_list() {
             (made(json!({ "n": { "name": "a\u{0}", "dataset_id": id } })), "NAME"),
             (made(json!({ "n": { "name": 1, "dataset_id": id } })), "NAME"),
             (made(json!({ "n": { "name": "a", "dataset_id": "' OR 1=1" } })), "NAME"),
-            (made(json!({ "w": { "as_of": "+262142-01-01T00:00:00Z", "rank": 0,
-                "deadline": "2026-01-01T00:00:00Z", "dataset_id": id } })), "WORST_FIRST"),
-            (made(json!({ "w": { "as_of": "2026-01-01T00:00:00Z", "rank": 0,
-                "deadline": "-262142-01-01T00:00:00Z", "dataset_id": id } })), "WORST_FIRST"),
+            (
+                made(json!({ "w": { "as_of": "+262142-01-01T00:00:00Z", "rank": 0,
+                "deadline": "2026-01-01T00:00:00Z", "dataset_id": id } })),
+                "WORST_FIRST",
+            ),
+            (
+                made(json!({ "w": { "as_of": "2026-01-01T00:00:00Z", "rank": 0,
+                "deadline": "-262142-01-01T00:00:00Z", "dataset_id": id } })),
+                "WORST_FIRST",
+            ),
         ] {
             assert_eq!(code(&after, order).await, "BAD_USER_INPUT", "{after}");
         }

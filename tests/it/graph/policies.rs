@@ -1,9 +1,6 @@
 //! Freshness policies: what is refused, and versions.
 
-use drr::auth::{
-    TokenKind,
-    policy::{Role, Scope},
-};
+use drr::auth::policy::{Role, Scope};
 use serde_json::{Value, json};
 
 use super::{Audited, Graph};
@@ -38,7 +35,8 @@ fn a_policy_that_makes_no_sense_is_refused_and_leaves_nothing_but_its_audit_even
         let policy = "query($id: ID!) { dataset(id: $id) { freshnessPolicy { version } } }";
         let data = graph.read(policy, json!({ "id": id })).await;
         assert_eq!(data["dataset"]["freshnessPolicy"], Value::Null);
-        for limits in [json!({ "warnAfterSeconds": 1 }), json!({ "failAfterSeconds": 315_576_000 })] {
+        for limits in [json!({ "warnAfterSeconds": 1 }), json!({ "failAfterSeconds": 315_576_000 })]
+        {
             graph.set_policy(&id, limits).await;
         }
     });
@@ -92,6 +90,5 @@ fn who_may_not_read_may_still_set() {
         let data = graph.app.data(&token, query, json!({ "id": id })).await;
         let expected = json!({ "status": "SET", "dataset": null });
         assert_eq!(data["setFreshnessPolicy"], expected);
-        let _ = TokenKind::Machine;
     });
 }
