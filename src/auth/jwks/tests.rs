@@ -210,6 +210,35 @@ async fn unknown_keys_cannot_make_us_ask_often() {
     assert_eq!(bench.publisher.asked(), 4);
 }
 
+// D40
+#[tokio::test]
+async fn a_made_up_key_does_not_keep_out_a_new_one() {
+    let bench = bench().await;
+    bench.source.refresh().await.unwrap();
+    let [old, new] = &*KEYS;
+    assert_eq!(bench.source.find(Some("made up")).await.unwrap_err(), TokenError::UnknownKey);
+    bench.publisher.keys(&[old, new]);
+    // Within the gap of a second: the rest of it is waited for, and the set is asked for again.
+    bench.wait(Duration::from_millis(900));
+    assert!(bench.verify(new).await.is_ok(), "published since the made-up key was asked for");
+    assert_eq!(bench.publisher.asked(), 3);
+}
+
+// D40
+#[tokio::test]
+async fn who_waits_for_the_gap_does_not_hold_up_the_renewals_in_the_background() {
+    let bench = bench().await;
+    let [old, new] = &*KEYS;
+    assert_eq!(bench.verify(new).await.unwrap_err(), TokenError::UnknownKey);
+    assert!(bench.verify(old).await.is_ok());
+    bench.wait(Duration::from_millis(10));
+    let mut waiting = std::pin::pin!(bench.source.find(Some("made up")));
+    assert!(futures::poll!(waiting.as_mut()).is_pending());
+    bench.publisher.keys(&[new]);
+    bench.source.refresh().await.unwrap();
+    assert!(bench.source.known(Some(old.key_id())).is_none(), "retired meanwhile");
+}
+
 #[tokio::test]
 async fn a_key_that_was_unknown_is_known_as_soon_as_the_set_has_it() {
     let bench = bench().await;
