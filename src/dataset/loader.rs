@@ -6,10 +6,13 @@ use std::collections::HashMap;
 use chrono::{DateTime, Utc};
 use uuid::Uuid;
 
-pub use super::repository::{Draft, Reported};
 use super::{
     model::DatasetName,
     repository::{self, Record},
+};
+pub use super::{
+    reported::{Reported, report},
+    repository::Draft,
 };
 use crate::{
     batch::{BatchRead, Batched},
@@ -68,14 +71,6 @@ pub async fn ids(tx: &TenantTx, names: &[DatasetName]) -> Result<HashMap<Dataset
 /// Whatever the database answers.
 pub async fn register(tx: &TenantTx, drafts: &[Draft], now: DateTime<Utc>) -> Result<Vec<Uuid>> {
     repository::insert(tx, drafts, now).await
-}
-
-/// Brings datasets up to what was reported of them.
-///
-/// # Errors
-/// Whatever the database answers.
-pub async fn report(tx: &TenantTx, drafts: &[Draft], now: DateTime<Utc>) -> Result<()> {
-    repository::report(tx, drafts, now).await
 }
 
 /// Aliases by dataset id.

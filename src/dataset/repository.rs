@@ -6,7 +6,10 @@ use sea_orm::FromQueryResult;
 use serde::Serialize;
 use uuid::Uuid;
 
-use super::model::{DatasetName, Description, search_text};
+use super::{
+    model::{DatasetName, Description, search_text},
+    reported::Reported,
+};
 use crate::{
     db::{TenantTx, records},
     error::Result,
@@ -83,27 +86,6 @@ pub struct Draft {
     description_reported_at: Option<DateTime<Utc>>,
     /// When the owners were reported; `None` if they are people's own word.
     owners_reported_at: Option<DateTime<Utc>>,
-}
-
-/// What events report of a dataset. Of several reports the latest stands; of two at one instant,
-/// the greater text.
-#[derive(Debug, Clone, Default)]
-pub struct Reported {
-    /// What it is, and when that was reported.
-    pub description: Option<(DateTime<Utc>, String)>,
-    /// Who answers for it, and when that was reported.
-    pub owners: Option<(DateTime<Utc>, Vec<String>)>,
-}
-
-impl Reported {
-    /// What two events report together.
-    #[must_use]
-    pub fn or_later(self, other: Self) -> Self {
-        Self {
-            description: self.description.into_iter().chain(other.description).max(),
-            owners: self.owners.into_iter().chain(other.owners).max(),
-        }
-    }
 }
 
 impl Draft {
@@ -187,52 +169,6 @@ struct Inserted {
 pub async fn insert(tx: &TenantTx, drafts: &[Draft], now: DateTime<Utc>) -> Result<Vec<Uuid>> {
     let rows: Vec<Inserted> = tx.query_sql(INSERT, [records(drafts)?, now.into()]).await?;
     Ok(rows.into_iter().map(|row| row.dataset_id).collect())
-}
-
-// What events report does not count as a version: versions are for people, who may not see each
-// other's work. By its own name only: an alias is people's word, and theirs stands. The rows that
-// change, and no others, are locked in the order of names.
-const DESCRIBE: &str = r#"
-WITH later AS (
-  SELECT known.dataset_id, draft.* FROM dataset_registry known
-    JOIN jsonb_to_recordset($1) AS draft (namespace text, name text, description text,
-         search_text text, description_reported_at timestamptz) USING (namespace, name)
-   WHERE (draft.description_reported_at, draft.description COLLATE "C")
-           > (known.description_reported_at, coalesce(known.description, ''))
-   ORDER BY namespace, name FOR NO KEY UPDATE OF known
-)
-UPDATE dataset_registry known SET
-  description = later.description, search_text = later.search_text,
-  description_reported_at = later.description_reported_at, updated_at = $2
-FROM later WHERE known.dataset_id = later.dataset_id"#;
-
-const ASSIGN: &str = r#"
-WITH later AS (
-  SELECT known.dataset_id, draft.* FROM dataset_registry known
-    JOIN jsonb_to_recordset($1) AS draft (namespace text, name text, owners text[],
-         owners_reported_at timestamptz) USING (namespace, name)
-   WHERE (draft.owners_reported_at, draft.owners COLLATE "C")
-           > (known.owners_reported_at, known.owners COLLATE "C")
-   ORDER BY namespace, name FOR NO KEY UPDATE OF known
-)
-UPDATE dataset_registry known SET
-  owners = later.owners, owners_reported_at = later.owners_reported_at, updated_at = $2
-FROM later WHERE known.dataset_id = later.dataset_id"#;
-
-/// Brings datasets up to what was reported of them, where that is later than what is known.
-///
-/// # Errors
-/// Whatever the database answers.
-pub async fn report(tx: &TenantTx, drafts: &[Draft], now: DateTime<Utc>) -> Result<()> {
-    let described: Vec<_> = drafts.iter().filter(|draft| draft.description.is_some()).collect();
-    if !described.is_empty() {
-        tx.execute_sql(DESCRIBE, [records(&described)?, now.into()]).await?;
-    }
-    let owned: Vec<_> = drafts.iter().filter(|draft| !draft.owners.is_empty()).collect();
-    if !owned.is_empty() {
-        tx.execute_sql(ASSIGN, [records(&owned)?, now.into()]).await?;
-    }
-    Ok(())
 }
 
 // Not FOR UPDATE: that would hold up writers of what only refers to the dataset, such as its run

@@ -11,6 +11,7 @@ pub mod graphql;
 pub mod loader;
 pub mod model;
 mod mutation;
+mod observed;
 pub mod openlineage;
 pub mod record;
 pub mod repository;

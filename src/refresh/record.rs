@@ -4,13 +4,14 @@
 //! is left out and answered for by itself; the others stand. An event that was recorded before adds
 //! nothing. Each event leaves its audit event in the same transaction.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet, btree_map::Entry as RunEntry};
 
 use chrono::{DateTime, Utc};
 use uuid::Uuid;
 
 use super::{
-    model::{ContentHash, Event, RunFold},
+    model::{ContentHash, Event, RunEvent, RunFold},
+    observed,
     resolve::{self, Ids},
     state_store,
     store::{self, EventRecord, LogRecord, Moved},
@@ -65,118 +66,83 @@ async fn record_all(
     operation: Operation,
     submitted: Vec<Submitted>,
 ) -> Result<Vec<Recorded>> {
-    let mut outcomes: Vec<Option<Recorded>> = Vec::with_capacity(submitted.len());
-    let mut events = Vec::with_capacity(submitted.len());
-    for submitted in submitted {
+    let received = submitted.len();
+    let (mut events, mut refused) = (Events::new(), Refused::new());
+    for (index, submitted) in submitted.into_iter().enumerate() {
         match submitted {
-            Ok(event) => {
-                events.push(event);
-                outcomes.push(None);
-            }
-            Err(error) => outcomes.push(Some(Recorded::Rejected(error))),
+            Ok(event) => drop(events.insert(index, event)),
+            Err(error) => drop(refused.insert(index, error)),
         }
     }
-    let mut merged = merge_runs(tx, call, &events).await?;
+    let changed = merge_runs(tx, call, &events, &mut refused).await?;
     // From here on nothing of a refused event leaves a trace.
-    let accepted =
-        events.iter().enumerate().filter(|(index, _)| !merged.refused.contains_key(index));
+    let accepted = events.iter().filter(|(index, _)| !refused.contains_key(index));
     let accepted: Vec<_> = accepted.map(|(_, event)| event).collect();
     let ids = resolve::datasets(tx, call, &accepted).await?;
     let mut added = insert_events(tx, call, &accepted).await?;
-    update_runs(tx, call, &merged.changed, &ids).await?;
-    resolve::observe_schemas(tx, &accepted, &ids).await?;
-    let mut entries = Vec::with_capacity(outcomes.len());
-    let mut read = events.iter().enumerate();
-    let outcomes = outcomes.into_iter().map(|unreadable| {
-        if let Some(outcome) = unreadable {
-            entries.push(entry(operation, None, &outcome, &ids));
-            return outcome;
-        }
-        let Some((index, event)) = read.next() else {
-            return Recorded::Rejected(Error::internal("an event is missing"));
-        };
-        let outcome = match merged.refused.remove(&index) {
+    update_runs(tx, call, &changed, &ids).await?;
+    observed::observe(tx, &accepted, &ids).await?;
+
+    let mut outcomes = Vec::with_capacity(received);
+    let mut entries = Vec::with_capacity(received.max(1));
+    for index in 0..received {
+        let event = events.get(&index);
+        let outcome = match refused.remove(&index) {
             Some(error) => Recorded::Rejected(error),
             // Taken out, so that of two that are alike in one batch the second is a duplicate.
-            None if added.remove(&event.content_hash()) => Recorded::Added,
+            None if event.is_some_and(|event| added.remove(&event.content_hash())) => {
+                Recorded::Added
+            }
             None => Recorded::Duplicate,
         };
-        entries.push(entry(operation, Some(event), &outcome, &ids));
-        outcome
-    });
-    let outcomes: Vec<_> = outcomes.collect();
+        entries.push(entry(operation, event, &outcome, &ids));
+        outcomes.push(outcome);
+    }
     if entries.is_empty() {
         // A call without any event is a call nevertheless.
-        entries.push(Entry {
-            operation,
-            dataset_id: None,
-            resource: None,
-            outcome: Outcome::Success,
-        });
+        let outcome = Outcome::Success;
+        entries.push(Entry { operation, dataset_id: None, resource: None, outcome });
     }
     audit::append(tx, call, &entries).await?;
     Ok(outcomes)
 }
 
+/// The events of a batch that could be read, by their place in it.
+type Events = BTreeMap<usize, Event>;
+
+/// Why events are refused, by their place in the batch.
+type Refused = HashMap<usize, Error>;
+
 /// A run that is not as it was, and where it was in the log, if it was there.
 type Changed = (RunFold, Option<DateTime<Utc>>);
 
-/// What a batch does to runs.
-struct Merged {
-    /// The runs that are not as they were.
-    changed: Vec<Changed>,
-    /// The events that were refused, by their index.
-    refused: HashMap<usize, Error>,
-}
-
-/// Folds the events of the batch into their runs and stores these.
-async fn merge_runs(tx: &TenantTx, call: &Call, events: &[Event]) -> Result<Merged> {
-    let mut refused = HashMap::new();
+/// Folds the events of the batch into their runs and stores these; answers those that are not as
+/// they were. An event of another job than its run is refused.
+async fn merge_runs(
+    tx: &TenantTx,
+    call: &Call,
+    events: &Events,
+    refused: &mut Refused,
+) -> Result<Vec<Changed>> {
     // In order of their ids, which is the order in which rows are locked.
-    let mut folds: BTreeMap<Uuid, Vec<(usize, RunFold)>> = BTreeMap::new();
-    for (index, event) in events.iter().enumerate() {
-        if let Event::Run(event) = event {
-            folds.entry(event.run_id).or_default().push((index, RunFold::of(event)));
+    let mut fresh: BTreeMap<Uuid, RunFold> = BTreeMap::new();
+    for (index, event) in run_events(events) {
+        match fresh.entry(event.run_id) {
+            RunEntry::Vacant(run) => drop(run.insert(RunFold::of(event))),
+            RunEntry::Occupied(mut run) => absorb(run.get_mut(), index, event, refused),
         }
     }
-    let fresh: Vec<_> = folds
-        .values_mut()
-        .filter_map(|events| {
-            let mut events = std::mem::take(events).into_iter();
-            let (_, first) = events.next()?;
-            Some(merge(first, events, &mut refused))
-        })
-        .collect();
     if fresh.is_empty() {
-        return Ok(Merged { changed: Vec::new(), refused });
+        return Ok(Vec::new());
     }
-    let inserted = store::insert_runs(tx, &fresh.iter().collect::<Vec<_>>(), call.now()).await?;
-    let inserted: HashSet<_> = inserted.into_iter().collect();
-    let mut changed: Vec<_> = Vec::new();
-    let known: Vec<_> =
-        fresh.iter().map(RunFold::run_id).filter(|id| !inserted.contains(id)).collect();
-    changed.extend(
-        fresh.into_iter().filter(|run| inserted.contains(&run.run_id())).map(|run| (run, None)),
-    );
-    if !known.is_empty() {
-        changed.extend(merge_known(tx, call, events, &known, &mut refused).await?);
+    let inserted = store::insert_runs(tx, &fresh.values().collect::<Vec<_>>(), call.now()).await?;
+    let inserted: Vec<_> = inserted.iter().filter_map(|id| fresh.remove(id)).collect();
+    let mut changed: Vec<_> = inserted.into_iter().map(|run| (run, None)).collect();
+    if !fresh.is_empty() {
+        let known: Vec<_> = fresh.into_keys().collect();
+        changed.extend(merge_known(tx, call, events, &known, refused).await?);
     }
-    Ok(Merged { changed, refused })
-}
-
-/// Folds `events` into `run`; those of another job are refused.
-fn merge(
-    run: RunFold,
-    events: impl IntoIterator<Item = (usize, RunFold)>,
-    refused: &mut HashMap<usize, Error>,
-) -> RunFold {
-    events.into_iter().fold(run, |run, (index, event)| match run.clone().merge(event) {
-        Ok(merged) => merged,
-        Err(error) => {
-            refused.insert(index, error.into());
-            run
-        }
-    })
+    Ok(changed)
 }
 
 /// The same for runs that are known already: what is stored comes first, so that the job that has
@@ -184,31 +150,39 @@ fn merge(
 async fn merge_known(
     tx: &TenantTx,
     call: &Call,
-    events: &[Event],
+    events: &Events,
     known: &[Uuid],
-    refused: &mut HashMap<usize, Error>,
+    refused: &mut Refused,
 ) -> Result<Vec<Changed>> {
     let mut changed = Vec::new();
     for stored in store::lock_runs(tx, known).await? {
-        let id = stored.run_id();
-        let news = events.iter().enumerate().filter_map(|(index, event)| match event {
-            Event::Run(event) if event.run_id == id => {
-                refused.remove(&index);
-                Some((index, RunFold::of(event)))
-            }
-            _ => None,
-        });
-        let news: Vec<_> = news.collect();
-        let merged = merge(stored.clone(), news, refused);
-        if merged != stored {
-            changed.push((merged, Some(stored.effective_at())));
+        let (mut run, id) = (stored.clone(), stored.run_id());
+        for (index, event) in run_events(events).filter(|(_, event)| event.run_id == id) {
+            refused.remove(&index);
+            absorb(&mut run, index, event, refused);
+        }
+        if run != stored {
+            changed.push((run, Some(stored.effective_at())));
         }
     }
-    let runs: Vec<_> = changed.iter().map(|(run, _)| run).collect();
-    if !runs.is_empty() {
+    if !changed.is_empty() {
+        let runs: Vec<_> = changed.iter().map(|(run, _)| run).collect();
         store::update_runs(tx, &runs, call.now()).await?;
     }
     Ok(changed)
+}
+
+fn run_events(events: &Events) -> impl Iterator<Item = (usize, &RunEvent)> {
+    events.iter().filter_map(|(index, event)| match event {
+        Event::Run(event) => Some((*index, event.as_ref())),
+        Event::Job(_) | Event::Dataset(_) => None,
+    })
+}
+
+fn absorb(run: &mut RunFold, index: usize, event: &RunEvent, refused: &mut Refused) {
+    if let Err(error) = run.absorb(RunFold::of(event)) {
+        refused.insert(index, error.into());
+    }
 }
 
 /// Adds events; answers the hashes of those that are new.

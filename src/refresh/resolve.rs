@@ -5,10 +5,7 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use chrono::{DateTime, Utc};
 use uuid::Uuid;
 
-use super::{
-    model::{ContentHash, DatasetFacets, Event, RunFold},
-    store::{self, SchemaRecord},
-};
+use super::model::{DatasetFacets, Event, RunFold};
 use crate::{
     call::Call,
     dataset::{
@@ -82,25 +79,4 @@ pub(super) async fn outputs<'a>(
         ids.extend(loader::ids(tx, &missing.into_iter().collect::<Vec<_>>()).await?);
     }
     Ok(ids)
-}
-
-/// Keeps the schemas that events report, for the schema registry.
-pub(super) async fn observe_schemas(tx: &TenantTx, events: &[&Event], ids: &Ids) -> Result<()> {
-    let mut observed: BTreeMap<(Uuid, ContentHash), SchemaRecord<'_>> = BTreeMap::new();
-    for event in events {
-        for (name, facets) in event.datasets() {
-            let (Some(fields), Some(dataset_id)) = (&facets.schema_fields, ids.get(name)) else {
-                continue;
-            };
-            let hash = ContentHash::of(fields);
-            observed
-                .entry((*dataset_id, hash))
-                .and_modify(|schema| schema.extend(event.event_time()))
-                .or_insert_with(|| SchemaRecord::of(*dataset_id, hash, fields, event.event_time()));
-        }
-    }
-    if observed.is_empty() {
-        return Ok(());
-    }
-    store::observe_schemas(tx, &observed.into_values().collect::<Vec<_>>()).await
 }

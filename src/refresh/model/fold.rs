@@ -143,6 +143,15 @@ impl RunFold {
     /// # Errors
     /// [`MergeError`] unless both are of one run of one job.
     pub fn merge(mut self, other: Self) -> Result<Self, MergeError> {
+        self.absorb(other)?;
+        Ok(self)
+    }
+
+    /// Takes in the events of `other`.
+    ///
+    /// # Errors
+    /// As for [`RunFold::merge`]; then nothing is changed.
+    pub fn absorb(&mut self, other: Self) -> Result<(), MergeError> {
         if self.run_id != other.run_id {
             return Err(MergeError::OtherRun);
         }
@@ -164,12 +173,12 @@ impl RunFold {
                 }
             }
         }
-        self.nominal_time = Latest::merge(self.nominal_time, other.nominal_time);
-        self.parent_run_id = Latest::merge(self.parent_run_id, other.parent_run_id);
+        self.nominal_time = Latest::merge(self.nominal_time.take(), other.nominal_time);
+        self.parent_run_id = Latest::merge(self.parent_run_id.take(), other.parent_run_id);
         for (dataset, output) in other.outputs {
             self.add_output(dataset, output);
         }
-        Ok(self)
+        Ok(())
     }
 
     fn add_output(&mut self, dataset: DatasetName, output: OutputFold) {

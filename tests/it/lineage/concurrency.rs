@@ -5,12 +5,14 @@ use std::time::Duration;
 use chrono::{SecondsFormat, TimeDelta};
 use futures::future::join_all;
 use serde_json::{Value, json};
+use sqlx::{Executor, PgConnection};
 use uuid::Uuid;
 
 use super::{Dice, accepted, assert_same, dump, scalar, service};
 use crate::{
     app::TestApp,
     cluster::{Database, run},
+    smoke::run_event,
 };
 use drr::auth::policy::Role;
 
@@ -92,7 +94,7 @@ fn people_and_pipelines_do_not_undo_each_other() {
         let mut admin = app.admin().await;
         let writer = app.token("acme", Role::RuntimeWriter);
         let manager = app.token("acme", Role::TenantAdmin);
-        let events = overlapping(&app, 240, 2);
+        let events = overlapping(&app, 120, 2);
         // One complete run for each, so that a policy is timed.
         let first = json!({
             "eventType": "COMPLETE", "eventTime": (app.clock.now() - TimeDelta::days(90)),
@@ -122,7 +124,7 @@ fn people_and_pipelines_do_not_undo_each_other() {
         let changes = ids.iter().enumerate().map(|(number, dataset)| {
             let (app, manager, id) = (&app, &manager, &dataset["id"]);
             async move {
-                for warn in 1..30 {
+                for warn in 1..16 {
                     let alias = format!("a{number}-{}", warn % 3);
                     let variables = json!({ "id": id, "warn": warn * 60, "alias": alias });
                     let done = app.data(manager, set, variables).await;
@@ -132,7 +134,7 @@ fn people_and_pipelines_do_not_undo_each_other() {
         });
         let retire = async {
             let retire = "mutation($id: ID!) { retireDataset(input: {id: $id}) { status } }";
-            for number in 0..20 {
+            for number in 0..8 {
                 let event = json!({
                     "eventType": "COMPLETE", "eventTime": app.clock.now(), "producer": "p",
                     "schemaURL": "s", "run": { "runId": Uuid::from_u128(1_000 + number) },
@@ -157,10 +159,10 @@ fn people_and_pipelines_do_not_undo_each_other() {
         tokio::join!(join_all(reports), join_all(changes), retire);
         let undone = "SELECT count(*) FROM dataset_refresh_state s JOIN freshness_policy p
             ON p.dataset_id = s.dataset_id AND p.version = s.policy_version
-          WHERE freshness_basis <> 'TIMED' OR p.version <> 29
+          WHERE freshness_basis <> 'TIMED' OR p.version <> 15
              OR warn_at <> last_success_at + make_interval(secs => warn_after_seconds)";
         assert_eq!(scalar::<i64>(&mut admin, undone).await, 0);
-        let policies = "SELECT count(*) FROM dataset_refresh_state WHERE policy_version = 29";
+        let policies = "SELECT count(*) FROM dataset_refresh_state WHERE policy_version = 15";
         assert_eq!(scalar::<i64>(&mut admin, policies).await, 6);
         app.stop().await;
         scalar::<Option<String>>(&mut admin, "SELECT pg_stat_force_next_flush()::text").await;
@@ -180,12 +182,20 @@ fn a_client_that_goes_away_leaves_all_or_nothing() {
         let cut = app.token("cut", Role::RuntimeWriter);
         let batches: Vec<_> = events.chunks(5).map(|batch| json!(batch)).collect();
         let mut dice = Dice::new(4);
-        let sent = join_all(batches.iter().map(|batch| {
-            let patience = Duration::from_micros(500 + dice.roll(60_000) as u64);
-            // Dropped when its time is over: the connection closes under the service.
+        let sent = join_all(batches.iter().enumerate().map(|(number, batch)| {
+            // Every sixth has all the time in the world; the others from 1 µs to 65 ms, after which
+            // they are dropped: the connection closes under the service.
+            let patience = match number % 6 {
+                0 => Duration::from_secs(60),
+                _ => Duration::from_micros(1 << dice.roll(17)),
+            };
             tokio::time::timeout(patience, app.lineage(&cut, batch))
         }));
-        let answered: Vec<_> = sent.await.into_iter().map(|sent| sent.is_ok()).collect();
+        let answered: Vec<_> = sent
+            .await
+            .into_iter()
+            .map(|sent| sent.is_ok_and(|(status, _)| status == 201))
+            .collect();
         let database = Database { cluster: app.database.cluster, name: app.database.name.clone() };
         let clock = app.clock.clone();
         // What is still under way ends here.
@@ -200,13 +210,114 @@ fn a_client_that_goes_away_leaves_all_or_nothing() {
             stored += found;
         }
         assert!(stored < 300, "no client was cut off");
-        assert!(answered.contains(&true), "every client was cut off");
+        assert!(stored > 0, "every client was cut off");
 
         let app = TestApp::launch(database, clock, |_| ()).await.unwrap();
         let report = accepted(&app, &cut, &json!(events)).await;
         assert_eq!(report["summary"]["duplicates"], stored);
         let expected = dump(&mut admin, "whole").await;
         assert_same(&expected, &dump(&mut admin, "cut").await, "sent again after being cut off");
+        app.stop().await;
+    });
+}
+
+/// Waits until so many sessions of this database wait for a lock.
+async fn waiting(watch: &mut PgConnection, sessions: i64) {
+    let count = "SELECT count(*) FROM pg_stat_activity
+        WHERE datname = current_database() AND wait_event_type = 'Lock'";
+    let reached = async { while scalar::<i64>(&mut *watch, count).await != sessions {} };
+    tokio::time::timeout(Duration::from_secs(20), reached).await.unwrap();
+}
+
+/// A service with one dataset that has succeeded; its id, and an event of another run of it.
+async fn one_dataset() -> (TestApp, Value, Value) {
+    let app = service().await;
+    let writer = app.token("acme", Role::RuntimeWriter);
+    let at = (app.clock.now() - TimeDelta::hours(2)).to_rfc3339();
+    let first = run_event("COMPLETE", &at, &Uuid::from_u128(1).to_string(), "orders");
+    accepted(&app, &writer, &first).await;
+    let listed = app.data(&writer, "{ datasets { nodes { id } } }", json!({})).await;
+    let at = (app.clock.now() - TimeDelta::hours(1)).to_rfc3339();
+    let next = run_event("COMPLETE", &at, &Uuid::from_u128(2).to_string(), "orders");
+    (app, listed["datasets"]["nodes"][0]["id"].clone(), next)
+}
+
+// What a waiting statement reads beside the row that it waits for is as it was before it waited.
+#[test]
+fn an_event_that_waited_for_a_policy_keeps_it() {
+    run(async {
+        let (app, id, next) = one_dataset().await;
+        let (mut holder, mut watch) = (app.admin().await, app.admin().await);
+        let writer = app.token("acme", Role::RuntimeWriter);
+        let manager = app.token("acme", Role::TenantAdmin);
+        holder.execute("BEGIN; SELECT FROM dataset_refresh_state FOR UPDATE").await.unwrap();
+        let set = "mutation($id: ID!) { setFreshnessPolicy(input: {datasetId: $id,
+            maxAge: {warnAfterSeconds: 60}}) { status } }";
+        let steps = async {
+            waiting(&mut watch, 1).await;
+            let event = accepted(&app, &writer, &next);
+            let release = async {
+                waiting(&mut watch, 2).await;
+                holder.execute("ROLLBACK").await.unwrap();
+            };
+            tokio::join!(event, release);
+        };
+        let (set, ()) = tokio::join!(app.data(&manager, set, json!({ "id": id })), steps);
+        assert_eq!(set["setFreshnessPolicy"]["status"], "SET");
+        let timed = "SELECT freshness_basis || ' ' || (warn_at = last_success_at + interval '60 s')
+            FROM dataset_refresh_state";
+        assert_eq!(scalar::<String>(&mut watch, timed).await, "TIMED true");
+        app.stop().await;
+    });
+}
+
+#[test]
+fn retiring_a_dataset_and_reporting_on_it_do_not_deadlock() {
+    run(async {
+        let (app, id, next) = one_dataset().await;
+        let (mut holder, mut watch) = (app.admin().await, app.admin().await);
+        let writer = app.token("acme", Role::RuntimeWriter);
+        let manager = app.token("acme", Role::TenantAdmin);
+        // Holds the event up after it has locked the state, before it writes the log.
+        holder.execute("BEGIN; LOCK TABLE dataset_run_log IN SHARE MODE").await.unwrap();
+        let steps = async {
+            waiting(&mut watch, 1).await;
+            let retire = "mutation($id: ID!) { retireDataset(input: {id: $id}) { status } }";
+            let retire = app.data(&manager, retire, json!({ "id": id }));
+            let release = async {
+                waiting(&mut watch, 2).await;
+                holder.execute("ROLLBACK").await.unwrap();
+            };
+            tokio::join!(retire, release).0
+        };
+        let (_, retired) = tokio::join!(accepted(&app, &writer, &next), steps);
+        assert_eq!(retired["retireDataset"]["status"], "RETIRED");
+        let state = "SELECT status || ' ' || listed FROM dataset_refresh_state";
+        assert_eq!(scalar::<String>(&mut watch, state).await, "READY false");
+        app.stop().await;
+    });
+}
+
+#[test]
+fn of_two_runs_at_once_neither_is_lost() {
+    run(async {
+        let (app, _, newer) = one_dataset().await;
+        let (mut holder, mut watch) = (app.admin().await, app.admin().await);
+        let writer = app.token("acme", Role::RuntimeWriter);
+        let at = (app.clock.now() - TimeDelta::minutes(90)).to_rfc3339();
+        let older = run_event("COMPLETE", &at, &Uuid::from_u128(3).to_string(), "orders");
+        holder.execute("BEGIN; SELECT FROM dataset_refresh_state FOR UPDATE").await.unwrap();
+        let steps = async {
+            waiting(&mut watch, 1).await;
+            let release = async {
+                waiting(&mut watch, 2).await;
+                holder.execute("ROLLBACK").await.unwrap();
+            };
+            tokio::join!(accepted(&app, &writer, &older), release);
+        };
+        tokio::join!(accepted(&app, &writer, &newer), steps);
+        let last = "SELECT last_success_run_id FROM dataset_refresh_state";
+        assert_eq!(scalar::<Uuid>(&mut watch, last).await, Uuid::from_u128(2));
         app.stop().await;
     });
 }

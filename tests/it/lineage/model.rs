@@ -245,7 +245,7 @@ async fn check(app: &TestApp, tenant: usize, history: &(Vec<Happened>, Vec<usize
 #[test]
 fn the_state_is_what_a_slow_model_says() {
     let app = RUNTIME.block_on(service());
-    let config = Config { cases: 96, failure_persistence: None, ..Config::default() };
+    let config = Config { cases: 64, failure_persistence: None, ..Config::default() };
     let rng = TestRng::deterministic_rng(RngAlgorithm::ChaCha);
     let tenant = std::cell::Cell::new(0);
     TestRunner::new_with_rng(config, rng)
