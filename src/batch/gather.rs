@@ -27,17 +27,21 @@ const MAX_BATCH: usize = 10_000;
 /// What a batch has for one of its keys.
 pub(super) type Loaded<V> = Result<Option<V>>;
 
+/// What a batch has, by key.
+type Answers<K, V> = HashMap<K, Loaded<V>>;
+
 /// A batch under way or done. Whoever waits for it drives it, so that none of them is needed by
 /// the others: any of them may be dropped.
-type Batch<K, V> = Shared<BoxFuture<'static, Arc<HashMap<K, Loaded<V>>>>>;
+type Batch<K, V> = Shared<BoxFuture<'static, Arc<Answers<K, V>>>>;
 
 /// Reads what there is for keys; the answer has every one of them.
-pub(super) struct Reader<K, V>(
-    pub(super) Arc<dyn Fn(Vec<K>) -> BoxFuture<'static, HashMap<K, Loaded<V>>> + Send + Sync>,
-);
+type Read<K, V> = dyn Fn(Vec<K>) -> BoxFuture<'static, Answers<K, V>> + Send + Sync;
+
+/// Reads a batch for the crate.
+pub(super) struct Reader<K, V>(pub(super) Arc<Read<K, V>>);
 
 impl<K: Clone, V> BatchFn<K, Loaded<V>> for Reader<K, V> {
-    async fn load(&mut self, keys: &[K]) -> HashMap<K, Loaded<V>> {
+    async fn load(&mut self, keys: &[K]) -> Answers<K, V> {
         (self.0)(keys.to_vec()).await
     }
 }

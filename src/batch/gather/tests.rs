@@ -21,7 +21,7 @@ impl Halves {
             lock(&counted).push(keys.len());
             async move {
                 passing.acquire().await.unwrap().forget();
-                let half = |key: u32| (key % 2 == 0).then_some(key / 2);
+                let half = |key: u32| key.is_multiple_of(2).then_some(key / 2);
                 keys.into_iter()
                     .map(|key| (key, error.clone().map_or(Ok(half(key)), Err)))
                     .collect()

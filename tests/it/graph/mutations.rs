@@ -3,7 +3,7 @@
 use drr::auth::policy::Role;
 use futures::future::join_all;
 use serde_json::{Value, json};
-use sqlx::{Connection, Executor};
+use sqlx::Executor;
 
 use super::{Audited, Graph, name_input, string};
 use crate::cluster::run;
@@ -193,11 +193,11 @@ fn a_dataset_can_be_changed_while_its_runs_are_recorded() {
         let graph = Graph::start().await;
         let id = graph.register("a").await;
         let mut admin = graph.app.admin().await;
-        let mut recording = admin.begin().await.unwrap();
+        admin.execute("BEGIN").await.unwrap();
         let sql = "SELECT FROM dataset_registry WHERE dataset_id = $1::uuid FOR KEY SHARE";
-        sqlx::query(sql).bind(&id).execute(&mut *recording).await.unwrap();
+        sqlx::query(sql).bind(&id).execute(&mut admin).await.unwrap();
         graph.done("retireDataset", "status", json!({ "id": id })).await;
-        recording.rollback().await.unwrap();
+        admin.execute("ROLLBACK").await.unwrap();
     });
 }
 

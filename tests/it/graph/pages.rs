@@ -23,6 +23,9 @@ const PAGE: &str =
 
 const RANKS: [&str; 5] = ["STALE", "UNKNOWN", "WARN", "FRESH", "NOT_APPLICABLE"];
 
+/// A filter in the test's own words.
+type Slow = dyn Fn(&Value) -> bool;
+
 impl Graph {
     async fn page(&self, first: i64, after: Option<&str>, order: &str, filter: &Value) -> Value {
         let variables = json!({ "first": first, "after": after, "order": order, "filter": filter });
@@ -138,7 +141,7 @@ fn walking_all_pages_gives_each_dataset_once_in_order() {
                 drr::dataset::model::profile::normalised(text).contains(part)
             })
         };
-        let filters: Vec<(Value, Box<dyn Fn(&Value) -> bool>)> = vec![
+        let filters: Vec<(Value, Box<Slow>)> = vec![
             (json!({}), Box::new(active)),
             (json!({ "lifecycle": "RETIRED" }), Box::new(|node| node["lifecycle"] == "RETIRED")),
             (json!({ "status": [] }), Box::new(active)),
@@ -199,9 +202,9 @@ fn walking_all_pages_gives_each_dataset_once_in_order() {
             let mut expected: Vec<Value> = all.iter().filter(|node| test(node)).cloned().collect();
             for order in ["NAME", "WORST_FIRST"] {
                 if order == "NAME" {
-                    by_name(&mut expected)
+                    by_name(&mut expected);
                 } else {
-                    worst_first(&mut expected)
+                    worst_first(&mut expected);
                 }
                 for first in [7, 200] {
                     let seen = graph.walk(first, order, &filter).await;
