@@ -105,7 +105,6 @@ pub struct Serving {
     /// Every log line so far.
     pub log: Vec<String>,
     pub public: SocketAddr,
-    pub internal: SocketAddr,
     pub operations: SocketAddr,
 }
 
@@ -121,9 +120,9 @@ impl Serving {
             let Ok(entry) = serde_json::from_str::<Value>(&line) else { continue };
             if entry["message"] == "serving" {
                 let address = |name: &str| entry[name].as_str().unwrap().parse().unwrap();
-                let (public, internal) = (address("public"), address("internal"));
+                let public = address("public");
                 let operations = address("operations");
-                return Self { child, lines, log, public, internal, operations };
+                return Self { child, lines, log, public, operations };
             }
         }
         let status = child.wait().unwrap();
