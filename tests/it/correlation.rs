@@ -156,7 +156,7 @@ fn a_fault_of_this_service_shows_its_name_and_nothing_else() {
         // Something that no caller can do, and that nobody has thought of.
         app.admin()
             .await
-            .execute("ALTER TABLE dataset_registry DROP COLUMN row_version CASCADE")
+            .execute("ALTER TABLE dataset_registry DROP COLUMN search_text CASCADE")
             .await
             .unwrap();
 
