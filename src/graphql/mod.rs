@@ -6,6 +6,7 @@
 
 pub mod connection;
 pub mod errors;
+pub mod expansion;
 mod me;
 pub mod scalars;
 pub mod sdl;

@@ -10,7 +10,7 @@ use crate::{
     auth::policy::Operation,
     error::{Error, Result},
     graphql::{
-        self, Subgraph,
+        self, Subgraph, expansion,
         sdl::{self, ServiceSdl},
     },
 };
@@ -47,9 +47,15 @@ impl Executor for Execution {
         if let Some(name) = &request.operation_name {
             tracing::Span::current().record("operation", name.as_str());
         }
-        // The library answers these fields itself, where no resolver could ask. What does not parse
-        // is reported by the execution.
-        let introspects = request.parsed_query().is_ok_and(sdl::introspects);
+        // What does not parse is reported by the execution.
+        let introspects = match request.parsed_query() {
+            Ok(document) => {
+                expansion::check(document)?;
+                // The library answers these fields itself, where no resolver could ask.
+                sdl::introspects(document)
+            }
+            Err(_) => false,
+        };
         if introspects {
             call.authorize(Operation::SchemaIntrospect)?;
         }

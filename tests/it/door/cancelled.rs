@@ -1,7 +1,6 @@
 //! Requests of three tenants over HTTP, cut off at random moments.
 //!
-//! `DRR_TEST_CUT_REQUESTS` says how many, `DRR_TEST_SEED` how the chances fall. Half of the 100,000
-//! that were asked for is what a debug build on two idle cores does in about two minutes.
+//! `DRR_TEST_CUT_REQUESTS` says how many, `DRR_TEST_SEED` how the chances fall.
 
 use std::{
     collections::BTreeMap,
@@ -27,7 +26,7 @@ use super::{
 use crate::{app::TestApp, cluster::run, smoke::run_event};
 
 const TENANTS: [&str; 3] = ["acme", "globex", "initech"];
-const REQUESTS: usize = 50_000;
+const REQUESTS: usize = 100_000;
 const WORKERS: usize = 24;
 /// The first requests of each worker are left to answer, to learn how long answers take, and of the
 /// later ones every so manieth: those that were answered before they were cut off are the fast ones.

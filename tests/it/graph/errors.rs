@@ -89,6 +89,21 @@ fn the_largest_board_passes_and_a_hostile_one_does_not() {
     });
 }
 
+// Design §4: a few hundred bytes whose fragments each spread the next one twice.
+#[test]
+fn doubling_fragments_are_refused_before_anything_spreads_them() {
+    run(async {
+        let graph = Graph::start().await;
+        let link =
+            |index: u32| format!(" fragment f{index} on Query {{ ...f{0} ...f{0} }}", index + 1);
+        let links: String = (0..60).map(link).collect();
+        let query = format!("{{ ...f0 }}{links} fragment f60 on Query {{ me {{ role }} }}");
+        // Spread out, it would be more selections than can be counted in a lifetime.
+        let code = graph.app.code(&graph.token(Role::Reader), &query, json!({})).await;
+        assert_eq!(code, "LIMIT_EXCEEDED");
+    });
+}
+
 #[test]
 fn me_is_what_the_token_says() {
     run(async {
