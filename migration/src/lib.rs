@@ -17,7 +17,7 @@ mod m0003_runs;
 mod m0004_freshness_policy;
 mod m0005_audit_and_idempotency;
 mod m0006_partitions;
-pub mod rls;
+mod rls;
 
 /// The list of steps, in order.
 #[derive(Debug, Clone, Copy)]

@@ -3,7 +3,7 @@
 
 use sea_orm_migration::prelude::*;
 
-use crate::{rls::enable_tenant_rls, run};
+use crate::rls::{create_tenant_tables, drop_tables};
 
 #[derive(Debug, DeriveMigrationName)]
 pub(crate) struct Migration;
@@ -111,17 +111,10 @@ const TABLES: [&str; 4] =
 #[async_trait::async_trait]
 impl MigrationTrait for Migration {
     async fn up(&self, manager: &SchemaManager) -> Result<(), DbErr> {
-        run(manager, UP).await?;
-        for table in TABLES {
-            enable_tenant_rls(manager, table).await?;
-        }
-        Ok(())
+        create_tenant_tables(manager, UP, &TABLES).await
     }
 
     async fn down(&self, manager: &SchemaManager) -> Result<(), DbErr> {
-        for table in TABLES.iter().rev() {
-            run(manager, &format!("DROP TABLE {table}")).await?;
-        }
-        Ok(())
+        drop_tables(manager, &TABLES).await
     }
 }

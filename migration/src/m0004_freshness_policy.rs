@@ -2,7 +2,7 @@
 
 use sea_orm_migration::prelude::*;
 
-use crate::{rls::enable_tenant_rls, run};
+use crate::rls::{create_tenant_tables, drop_tables};
 
 #[derive(Debug, DeriveMigrationName)]
 pub(crate) struct Migration;
@@ -27,14 +27,15 @@ GRANT SELECT ON freshness_policy TO {reader}, {writer}, {auditor};
 GRANT INSERT ON freshness_policy TO {writer};
 "#;
 
+const TABLES: [&str; 1] = ["freshness_policy"];
+
 #[async_trait::async_trait]
 impl MigrationTrait for Migration {
     async fn up(&self, manager: &SchemaManager) -> Result<(), DbErr> {
-        run(manager, UP).await?;
-        enable_tenant_rls(manager, "freshness_policy").await
+        create_tenant_tables(manager, UP, &TABLES).await
     }
 
     async fn down(&self, manager: &SchemaManager) -> Result<(), DbErr> {
-        run(manager, "DROP TABLE freshness_policy").await
+        drop_tables(manager, &TABLES).await
     }
 }

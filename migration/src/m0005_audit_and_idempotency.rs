@@ -2,7 +2,10 @@
 
 use sea_orm_migration::prelude::*;
 
-use crate::{rls::enable_tenant_rls, run};
+use crate::{
+    rls::{create_tenant_tables, drop_tables},
+    run,
+};
 
 #[derive(Debug, DeriveMigrationName)]
 pub(crate) struct Migration;
@@ -52,18 +55,11 @@ const TABLES: [&str; 2] = ["audit_event", "idempotency_record"];
 #[async_trait::async_trait]
 impl MigrationTrait for Migration {
     async fn up(&self, manager: &SchemaManager) -> Result<(), DbErr> {
-        run(manager, UP).await?;
-        for table in TABLES {
-            enable_tenant_rls(manager, table).await?;
-        }
-        Ok(())
+        create_tenant_tables(manager, UP, &TABLES).await
     }
 
     async fn down(&self, manager: &SchemaManager) -> Result<(), DbErr> {
-        run(
-            manager,
-            "DROP TABLE idempotency_record; DROP TABLE audit_event; DROP SEQUENCE audit_event_sequence",
-        )
-        .await
+        drop_tables(manager, &TABLES).await?;
+        run(manager, "DROP SEQUENCE audit_event_sequence").await
     }
 }

@@ -36,10 +36,23 @@ $$;
 REVOKE EXECUTE ON FUNCTION enable_tenant_rls(regclass) FROM PUBLIC;
 ";
 
-/// Puts `table` behind the tenant's door.
-///
-/// # Errors
-/// Whatever the database answers.
-pub async fn enable_tenant_rls(manager: &SchemaManager<'_>, table: &str) -> Result<(), DbErr> {
-    super::run(manager, &format!("SELECT enable_tenant_rls('{table}'::regclass)")).await
+/// Runs the SQL that makes `tables`, and puts each behind the tenant's door.
+pub(crate) async fn create_tenant_tables(
+    manager: &SchemaManager<'_>,
+    sql: &str,
+    tables: &[&str],
+) -> Result<(), DbErr> {
+    super::run(manager, sql).await?;
+    for table in tables {
+        super::run(manager, &format!("SELECT enable_tenant_rls('{table}'::regclass)")).await?;
+    }
+    Ok(())
+}
+
+/// Drops `tables`, the last one first, since it may refer to those before it.
+pub(crate) async fn drop_tables(manager: &SchemaManager<'_>, tables: &[&str]) -> Result<(), DbErr> {
+    for table in tables.iter().rev() {
+        super::run(manager, &format!("DROP TABLE {table}")).await?;
+    }
+    Ok(())
 }
