@@ -6,6 +6,7 @@ pub mod dataset_observed_schema;
 pub mod dataset_refresh_state;
 pub mod dataset_registry;
 pub mod dataset_run_log;
+pub mod freshness_calendar;
 pub mod freshness_policy;
 pub mod idempotency_record;
 pub mod run;

@@ -17,6 +17,7 @@ mod m0003_runs;
 mod m0004_freshness_policy;
 mod m0005_audit_and_idempotency;
 mod m0006_partitions;
+mod m0007_policies;
 mod rls;
 
 /// The list of steps, in order.
@@ -33,6 +34,7 @@ impl MigratorTrait for Migrator {
             Box::new(m0004_freshness_policy::Migration),
             Box::new(m0005_audit_and_idempotency::Migration),
             Box::new(m0006_partitions::Migration),
+            Box::new(m0007_policies::Migration),
         ]
     }
 }

@@ -24,6 +24,6 @@ impl BatchRead for PolicyOf {
 
     async fn read(tx: &TenantTx, keys: &[Uuid]) -> Result<HashMap<Uuid, Record>> {
         let policies = repository::current(tx, keys).await?;
-        Ok(policies.into_iter().map(|policy| (policy.dataset_id, policy)).collect())
+        Ok(policies.into_iter().map(|policy| (policy.policy_id, policy)).collect())
     }
 }

@@ -28,7 +28,7 @@ impl TryFrom<&Record> for Policy {
 
 const CURRENT: &str = "
 SELECT p.* FROM dataset_refresh_state s
-  JOIN freshness_policy p ON p.dataset_id = s.dataset_id AND p.version = s.policy_version
+  JOIN freshness_policy p ON p.policy_id = s.policy_id AND p.version = s.policy_version
  WHERE s.dataset_id = ANY ($1)";
 
 /// The current policies of these datasets.
@@ -65,12 +65,12 @@ pub async fn lock(tx: &TenantTx, dataset_id: Uuid) -> Result<Option<Locked>> {
 // One data-modifying statement: the version, and the deadlines that now follow from it.
 const SET: &str = "
 WITH policy AS (
-  INSERT INTO freshness_policy (tenant_id, dataset_id, version, mode, warn_after_seconds,
-                                fail_after_seconds, created_at, created_by)
-  VALUES (current_tenant(), $1, $2, $3, $4, $5, $6, $7)
+  INSERT INTO freshness_policy (tenant_id, policy_id, dataset_id, version, mode, warn_after_seconds,
+                                fail_after_seconds, effective_from, created_at, created_by)
+  VALUES (current_tenant(), $1, $1, $2, $3, $4, $5, $6, $6, $7)
 )
 UPDATE dataset_refresh_state SET
-  policy_version = $2, freshness_basis = $8, warn_at = $9, stale_at = $10, updated_at = $6
+  policy_id = $1, policy_version = $2, alerting = $8 <> 'NOT_APPLICABLE', freshness_basis = $8, warn_at = $9, stale_at = $10, updated_at = $6
 WHERE dataset_id = $1";
 
 /// Adds a version of the dataset's policy and puts it into force.

@@ -30,8 +30,14 @@ fn seed(data_dir: &Path, runs: i64, more: &[&str]) -> String {
 const COMPARED: [(&str, &str); 6] = [
     ("dataset_registry", "to_jsonb(t) - '{dataset_id,created_at,updated_at}'::text[]"),
     ("dataset_name", "to_jsonb(t) - 'dataset_id'"),
-    ("dataset_refresh_state", "to_jsonb(t) - '{dataset_id,updated_at}'::text[] || to_jsonb(n)"),
-    ("freshness_policy", "to_jsonb(t) - '{dataset_id,created_at}'::text[] || to_jsonb(n)"),
+    (
+        "dataset_refresh_state",
+        "to_jsonb(t) - '{dataset_id,policy_id,updated_at}'::text[] || to_jsonb(n)",
+    ),
+    (
+        "freshness_policy",
+        "to_jsonb(t) - '{dataset_id,policy_id,effective_from,created_at}'::text[] || to_jsonb(n)",
+    ),
     ("dataset_run_log", "to_jsonb(t) - 'dataset_id' || to_jsonb(n)"),
     ("run", "to_jsonb(t) - '{recorded_at,updated_at}'::text[]"),
 ];

@@ -157,10 +157,10 @@ WITH named AS (
          created_at, created_at
     FROM named JOIN new USING (dataset_id)
 ), policy AS (
-  INSERT INTO freshness_policy (tenant_id, dataset_id, version, mode, warn_after_seconds,
-                                fail_after_seconds, created_at, created_by)
-  SELECT (SELECT current_tenant()), dataset_id, 1, 'ACTIVE', fail_after / 5 * 4, fail_after,
-         created_at, $5
+  INSERT INTO freshness_policy (tenant_id, policy_id, dataset_id, version, mode, warn_after_seconds,
+                                fail_after_seconds, effective_from, created_at, created_by)
+  SELECT (SELECT current_tenant()), dataset_id, dataset_id, 1, 'ACTIVE', fail_after / 5 * 4, fail_after,
+         created_at, created_at, $5
     FROM named JOIN new USING (dataset_id)
 )
 SELECT d FROM named JOIN new USING (dataset_id)";
@@ -242,12 +242,12 @@ WITH dataset AS (
 )
 INSERT INTO dataset_refresh_state
   (tenant_id, dataset_id, status, last_success_at, last_success_run_id, last_run_id, last_run_at,
-   last_run_state, row_count, consecutive_failures, policy_version, freshness_basis, warn_at,
-   stale_at, updated_at)
+   last_run_state, row_count, consecutive_failures, policy_id, policy_version, alerting,
+   freshness_basis, warn_at, stale_at, updated_at)
 SELECT (SELECT current_tenant()), dataset.dataset_id,
        CASE decisive.state WHEN 'COMPLETED' THEN 'READY' WHEN 'FAILED' THEN 'FAILED' ELSE 'NEVER' END,
        success.ended_at, success.run_id, latest.run_id, latest.started_at, latest.state,
-       success.row_count, coalesce(failures.count, 0), 1,
+       success.row_count, coalesce(failures.count, 0), dataset.dataset_id, 1, true,
        CASE WHEN success.r IS NULL THEN 'UNKNOWN' ELSE 'TIMED' END,
        coalesce(success.ended_at + fail_after / 5 * 4 * interval '1 second', '9999-12-31T00:00:00Z'),
        coalesce(success.ended_at + fail_after * interval '1 second', '9999-12-31T00:00:00Z'),

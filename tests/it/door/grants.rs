@@ -27,6 +27,9 @@ dataset_registry drr_writer INSERT,SELECT,UPDATE
 dataset_run_log drr_auditor SELECT
 dataset_run_log drr_reader SELECT
 dataset_run_log drr_writer INSERT,SELECT,UPDATE
+freshness_calendar drr_auditor SELECT
+freshness_calendar drr_reader SELECT
+freshness_calendar drr_writer DELETE,INSERT,SELECT,UPDATE
 freshness_policy drr_auditor SELECT
 freshness_policy drr_reader SELECT
 freshness_policy drr_writer INSERT,SELECT

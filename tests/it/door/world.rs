@@ -39,8 +39,10 @@ INSERT INTO dataset_name (tenant_id, namespace, name, dataset_id, is_alias)
 INSERT INTO dataset_observed_schema (tenant_id, dataset_id, content_hash, fields, first_observed_at, last_observed_at)
   VALUES ('{t}', '{id}', '\\x01', '[]', now(), now());
 INSERT INTO dataset_refresh_state (tenant_id, dataset_id, updated_at) VALUES ('{t}', '{id}', now());
-INSERT INTO freshness_policy (tenant_id, dataset_id, version, mode, warn_after_seconds, created_at, created_by)
-  VALUES ('{t}', '{id}', 1, 'ACTIVE', 60, now(), 'somebody');
+INSERT INTO freshness_policy (tenant_id, policy_id, dataset_id, version, mode, warn_after_seconds, effective_from, created_at, created_by)
+  VALUES ('{t}', '{id}', '{id}', 1, 'ACTIVE', 60, now(), now(), 'somebody');
+INSERT INTO freshness_calendar (tenant_id, name, dates, updated_at, updated_by)
+  VALUES ('{t}', 'holidays {id}', '{}', now(), 'somebody');
 INSERT INTO run (tenant_id, run_id, job_namespace, job_name, state, effective_at, fold, recorded_at, updated_at)
   VALUES ('{t}', '{id}', 'jobs', 'load', 'COMPLETE', now(), '{}', now(), now());
 INSERT INTO dataset_run_log (tenant_id, dataset_id, effective_at, run_id, job_namespace, job_name, state)
