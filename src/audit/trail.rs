@@ -94,7 +94,8 @@ where
         // The answer to the whole request is told again; nobody sees this error.
         Err(Stopped::Answered) => Err(Error::Conflict("answered before".into()).into()),
         Err(Stopped::With(error)) => {
-            let entry = Entry { operation, dataset_id, resource: None, outcome: Outcome::of(&error) };
+            let entry =
+                Entry { operation, dataset_id, resource: None, outcome: Outcome::of(&error) };
             if let Err(lost) = record(call, entry).await {
                 tracing::error!(error = ?lost, %operation, "the audit event of a failed call is lost");
                 metrics::counter!("drr_audit_events_lost_total").increment(1);

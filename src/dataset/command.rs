@@ -102,8 +102,8 @@ pub async fn register(call: &Call, new: NewDataset) -> Result<Changed> {
     trail::change(call, operation, None, prepare, async |tx, registration| {
         let Registration { id, name, aliases, draft } = registration;
         let inserted = repository::insert(tx, &[draft], call.now()).await?;
-        let free = !inserted.is_empty()
-            && repository::replace_aliases(tx, id, aliases.as_slice()).await?;
+        let free =
+            !inserted.is_empty() && repository::replace_aliases(tx, id, aliases.as_slice()).await?;
         if free {
             return Ok(Changed::Done(id).done(operation));
         }

@@ -49,8 +49,7 @@ pub struct NewPolicy {
 /// [`Error::Conflict`] for a retired one.
 pub async fn set(call: &Call, new: NewPolicy) -> Result<Set> {
     let (operation, dataset_id) = (Operation::FreshnessPolicySet, new.dataset_id.clone().ok());
-    let prepare =
-        async { Ok((new.dataset_id?, MaxAge::parse(new.warn_after, new.fail_after)?)) };
+    let prepare = async { Ok((new.dataset_id?, MaxAge::parse(new.warn_after, new.fail_after)?)) };
     trail::change(call, operation, dataset_id, prepare, async |tx, (id, max_age)| {
         let locked = repository::lock(tx, id).await?;
         let locked = locked.ok_or(Error::NotFound("dataset"))?;

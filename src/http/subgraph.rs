@@ -5,7 +5,11 @@ use std::sync::Arc;
 use async_graphql::Request;
 use axum::http::request::Parts;
 
-use super::{RequestContext, authentication::Authentication, graphql::{Executed, Executor}};
+use super::{
+    RequestContext,
+    authentication::Authentication,
+    graphql::{Executed, Executor},
+};
 use crate::{
     auth::policy::Operation,
     error::{Error, Result},

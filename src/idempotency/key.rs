@@ -92,8 +92,20 @@ mod tests {
             assert_eq!(Key::parse(value.as_bytes()).unwrap().as_str(), key, "{value}");
         }
         for value in [
-            "", "\"", "\"\"", "a b", "\"a b\"", "\"a", "\"a\"b", "\"a\";p=1", "\"a\\b\"", "\"a\\",
-            "ä", "a\u{7f}", "a\t", &"k".repeat(256),
+            "",
+            "\"",
+            "\"\"",
+            "a b",
+            "\"a b\"",
+            "\"a",
+            "\"a\"b",
+            "\"a\";p=1",
+            "\"a\\b\"",
+            "\"a\\",
+            "ä",
+            "a\u{7f}",
+            "a\t",
+            &"k".repeat(256),
         ] {
             let refused = Key::parse(value.as_bytes()).unwrap_err();
             assert_eq!(refused.code(), crate::error::ErrorCode::BadUserInput, "{value}");

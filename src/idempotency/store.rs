@@ -26,7 +26,9 @@ impl Naming<'_> {
     /// keys that meet in 64 bits make each other wait, and nothing worse.
     fn lock(&self) -> i64 {
         let parts = [self.tenant, self.actor, self.operation, self.key];
-        let hash = parts.iter().fold(Sha256::new(), |hash, part| hash.chain_update(part).chain_update([0]));
+        let hash = parts
+            .iter()
+            .fold(Sha256::new(), |hash, part| hash.chain_update(part).chain_update([0]));
         let hash = hash.finalize();
         hash.iter().take(8).fold(0_i64, |lock, byte| lock << 8 | i64::from(*byte))
     }

@@ -72,10 +72,7 @@ fn the_privileges_are_these_and_no_other() {
                 AND has_function_privilege(role, pg_proc.oid, 'EXECUTE')";
         assert_eq!(
             strings(&mut admin, functions).await,
-            [
-                "ensure_partitions drr_operator",
-                "find_idempotency_records drr_writer"
-            ]
+            ["ensure_partitions drr_operator", "find_idempotency_records drr_writer"]
         );
     });
 }

@@ -65,7 +65,14 @@ fn the_same_key_with_another_request_is_a_conflict() {
         assert_eq!(count(&app, audited).await, 1);
 
         let writer = app.token(TENANT, Role::RuntimeWriter);
-        let event = |name| run_event("COMPLETE", "2026-01-01T00:00:00Z", "0190b1d2-7d5a-7000-8000-000000000001", name);
+        let event = |name| {
+            run_event(
+                "COMPLETE",
+                "2026-01-01T00:00:00Z",
+                "0190b1d2-7d5a-7000-8000-000000000001",
+                name,
+            )
+        };
         // Another operation's key is another key.
         let first = lineage(&app, &writer, "k", &event("x")).await;
         assert_eq!(first.status, 201, "{:#}", first.json());
@@ -85,8 +92,7 @@ fn a_key_belongs_to_a_tenant_and_an_actor() {
         let app = TestApp::start().await;
         let mut other = TestApp::request(TENANT, Role::TenantAdmin);
         other.subject = "another-admin".to_owned();
-        let callers =
-            [admin(&app), app.sign(&other), app.token("globex", Role::TenantAdmin)];
+        let callers = [admin(&app), app.sign(&other), app.token("globex", Role::TenantAdmin)];
         let mut ids = Vec::new();
         for (number, caller) in callers.iter().enumerate() {
             let name = named(&format!("n{number}"));
@@ -120,7 +126,8 @@ fn what_had_no_effect_may_be_tried_again_and_what_had_is_not_repeated() {
         assert_eq!(one["data"]["first"]["status"], "REGISTERED");
         assert_eq!(one["data"]["second"]["status"], "VERSION_CONFLICT");
         // Meanwhile somebody else makes it version 2.
-        let other = "mutation($id: ID!) { updateDataset(input: { id: $id, domain: \"x\" }) { status } }";
+        let other =
+            "mutation($id: ID!) { updateDataset(input: { id: $id, domain: \"x\" }) { status } }";
         app.data(&admin, other, variables.clone()).await;
         let two = send().await;
         assert!(!two.replayed());
