@@ -13,6 +13,7 @@ use crate::{
     call::Call,
     db::TenantTx,
     error::{Error, ErrorCode, Result},
+    freshness::loader as freshness,
 };
 
 /// A namespace and a name, as they were asked for.
@@ -90,10 +91,12 @@ pub async fn register(call: &Call, new: NewDataset) -> Result<Changed> {
         draft.domain = parse_domain(new.domain)?;
         draft.tags = Tags::parse(new.tags)?.into_vec();
         let tx = call.db().write().await?;
+        freshness::hold(&tx).await?;
         let inserted = repository::insert(&tx, &[draft], call.now()).await?;
         let free = !inserted.is_empty()
             && repository::replace_aliases(&tx, id, aliases.as_slice()).await?;
         if free {
+            freshness::apply_to_new(&tx, &[id], call.now()).await?;
             return finish(call, tx, operation, Changed::Done(id)).await;
         }
         drop(tx);
@@ -143,6 +146,13 @@ pub struct Patch {
     pub aliases: Option<Vec<RawName>>,
 }
 
+impl Patch {
+    /// Whether it may change which policies are for the dataset.
+    const fn selects(&self) -> bool {
+        self.domain.set.is_some() || self.domain.clear || self.tags.is_some()
+    }
+}
+
 /// Changes a dataset.
 ///
 /// # Errors
@@ -157,6 +167,10 @@ pub async fn update(
     trail::change(call, operation, id.clone().ok(), async {
         let id = id?;
         let tx = call.db().write().await?;
+        let selects = patch.selects();
+        if selects {
+            freshness::hold(&tx).await?;
+        }
         let record = repository::lock(&tx, id).await?.ok_or(Error::NotFound("dataset"))?;
         if record.lifecycle == Lifecycle::Retired.as_str() {
             return Err(Error::Conflict("the dataset is retired".into()));
@@ -173,6 +187,9 @@ pub async fn update(
             return finish(call, tx, operation, Changed::NameTaken(None)).await;
         }
         repository::update(&tx, &draft, call.now()).await?;
+        if selects {
+            freshness::apply(&tx, &[id], call.now()).await?;
+        }
         finish(call, tx, operation, Changed::Done(id)).await
     })
     .await
