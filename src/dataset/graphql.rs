@@ -20,7 +20,7 @@ use crate::{
     call::Call,
     error::{Error, Result},
     freshness::graphql::{
-        self as freshness, Freshness, FreshnessPolicy, FreshnessStatus, PolicyVersionConnection,
+        self as freshness, Freshness, FreshnessPolicy, FreshnessStatus, PolicyConnection,
     },
     graphql::{
         call,
@@ -199,7 +199,7 @@ impl Dataset {
         #[graphql(desc = "At most so many; 10 unless said otherwise, 200 at the most.")]
         first: Option<i32>,
         #[graphql(desc = "Go on after this cursor.")] after: Option<String>,
-    ) -> Result<PolicyVersionConnection> {
+    ) -> Result<PolicyConnection> {
         freshness::versions(context, self.0.dataset_id, first, after.as_deref()).await
     }
 

@@ -12,7 +12,7 @@ use super::{
     calendars,
     loader::{Policies, PolicyVersions, VersionPage},
     model::{self, Basis, Policy, Timing},
-    repository,
+    repository::{self, Record},
 };
 pub use super::{
     mutation::FreshnessMutation,
@@ -127,19 +127,25 @@ pub(crate) async fn policy(
     record.map(TryInto::try_into).transpose()
 }
 
-/// The place of a version among those of a policy.
+/// The place of a version of a policy in a list.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub struct VersionCursor {
+pub struct PolicyCursor {
+    policy_id: Uuid,
     version: i32,
 }
 
-impl Place for VersionCursor {
+impl Place for PolicyCursor {
     fn is_possible(&self) -> bool {
         true
     }
 }
 
-pub(crate) type PolicyVersionConnection = Connection<OpaqueCursor<VersionCursor>, FreshnessPolicy>;
+pub(crate) type PolicyConnection = Connection<OpaqueCursor<PolicyCursor>, FreshnessPolicy>;
+
+fn node(record: Record) -> Result<(PolicyCursor, FreshnessPolicy)> {
+    let cursor = PolicyCursor { policy_id: record.policy_id, version: record.version };
+    Ok((cursor, record.try_into()?))
+}
 
 /// The versions of a dataset's own policy, latest first.
 pub(crate) async fn versions(
@@ -147,16 +153,14 @@ pub(crate) async fn versions(
     dataset_id: Uuid,
     first: Option<i32>,
     after: Option<&str>,
-) -> Result<PolicyVersionConnection> {
+) -> Result<PolicyConnection> {
     call(context)?.authorize(Operation::FreshnessRead)?;
-    let page = Page::<VersionCursor>::parse(first, after, 10)?;
+    let page = Page::<PolicyCursor>::parse(first, after, 10)?;
     let before = page.after.map(|place| place.version);
     let wanted = VersionPage { dataset_id, before, limit: page.limit() };
     let records = shared::<PolicyVersions>(context)?.load(wanted).await?.unwrap_or_default();
-    let nodes = records
-        .into_iter()
-        .map(|record| Ok((VersionCursor { version: record.version }, record.try_into()?)));
-    Ok(page.connection(nodes.collect::<Result<Vec<_>>>()?))
+    let nodes = records.into_iter().map(node).collect::<Result<Vec<_>>>()?;
+    Ok(page.connection(nodes))
 }
 
 /// How many active datasets are in each status at one instant.
@@ -194,20 +198,6 @@ async fn summarise(call: &Call) -> Result<FreshnessSummary> {
     })
 }
 
-/// The place of a policy among those of selectors.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub struct PolicyCursor {
-    policy_id: Uuid,
-}
-
-impl Place for PolicyCursor {
-    fn is_possible(&self) -> bool {
-        true
-    }
-}
-
-type PolicyConnection = Connection<OpaqueCursor<PolicyCursor>, FreshnessPolicy>;
-
 /// The root fields about freshness.
 #[derive(Debug, Default)]
 pub struct FreshnessQuery;
@@ -235,10 +225,8 @@ impl FreshnessQuery {
         let after = page.after.map(|place| place.policy_id);
         let tx = call.db().read().await?;
         let records = repository::selector_page(&tx, after, page.limit()).await?;
-        let nodes = records
-            .into_iter()
-            .map(|record| Ok((PolicyCursor { policy_id: record.policy_id }, record.try_into()?)));
-        Ok(page.connection(nodes.collect::<Result<Vec<_>>>()?))
+        let nodes = records.into_iter().map(node).collect::<Result<Vec<_>>>()?;
+    Ok(page.connection(nodes))
     }
 
     /// The calendars of the caller's tenant, by name; 100 at the most.
