@@ -86,6 +86,15 @@ pub const ENTRIES: &[Entry] = &[
         json!({})
     }),
     entry(
+        "Query.freshnessPolicies",
+        "freshness.read",
+        "{ freshnessPolicies { nodes { id } } }",
+        |_| json!({}),
+    ),
+    entry("Query.freshnessCalendars", "freshness.read", "{ freshnessCalendars { name } }", |_| {
+        json!({})
+    }),
+    entry(
         "Query.run",
         "run.read",
         "query($id: ID!) { run(id: $id) { state } }",
@@ -132,6 +141,31 @@ pub const ENTRIES: &[Entry] = &[
         "policy.set",
         "mutation($id: ID!) { setFreshnessPolicy(input: { datasetId: $id, maxAge: { failAfterSeconds: 60 } }) { status } }",
         |world| json!({ "id": world.kept }),
+    ),
+    entry(
+        "Mutation.setFreshnessPolicyForSelector",
+        "policy.select",
+        "mutation { setFreshnessPolicyForSelector(input: { selector: { domain: \"d\" }, maxAge: { failAfterSeconds: 60 } }) { status } }",
+        |_| json!({}),
+    ),
+    // What it needs is set before, since whoever may remove may set, and stays for the others.
+    entry(
+        "Mutation.removeFreshnessPolicy",
+        "policy.remove",
+        "mutation($id: ID!) { setFreshnessPolicy(input: { datasetId: $id, maxAge: { failAfterSeconds: 60 } }) { status } removeFreshnessPolicy(input: { datasetId: $id, expectedVersion: -1 }) { status } }",
+        |world| json!({ "id": world.kept }),
+    ),
+    entry(
+        "Mutation.setFreshnessCalendar",
+        "calendar.set",
+        "mutation { setFreshnessCalendar(input: { name: \"c\", dates: [] }) { status } }",
+        |_| json!({}),
+    ),
+    entry(
+        "Mutation.removeFreshnessCalendar",
+        "calendar.remove",
+        "mutation { setFreshnessCalendar(input: { name: \"d\", dates: [] }) { status } removeFreshnessCalendar(input: { name: \"d\", expectedVersion: -1 }) { status } }",
+        |_| json!({}),
     ),
     entry(
         "Mutation.recordRunEvents",
