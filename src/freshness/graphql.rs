@@ -226,7 +226,7 @@ impl FreshnessQuery {
         let tx = call.db().read().await?;
         let records = repository::selector_page(&tx, after, page.limit()).await?;
         let nodes = records.into_iter().map(node).collect::<Result<Vec<_>>>()?;
-    Ok(page.connection(nodes))
+        Ok(page.connection(nodes))
     }
 
     /// The calendars of the caller's tenant, by name; 100 at the most.

@@ -91,12 +91,9 @@ const ENTRIES: &[Entry] = &[
         "{ freshnessPolicies { nodes { id } } }",
         |_| json!({}),
     ),
-    entry(
-        "Query.freshnessCalendars",
-        "freshness.read",
-        "{ freshnessCalendars { name } }",
-        |_| json!({}),
-    ),
+    entry("Query.freshnessCalendars", "freshness.read", "{ freshnessCalendars { name } }", |_| {
+        json!({})
+    }),
     entry(
         "Query.run",
         "run.read",
