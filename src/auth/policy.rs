@@ -32,6 +32,8 @@ pub enum Operation {
     RunEventsRecord,
     /// Run events, as OpenLineage.
     LineageIngest,
+    /// What dbt found, as its `sources.json`.
+    DbtSourcesImport,
     /// What the caller's own token says.
     MeRead,
     /// The schema of this API.
@@ -40,7 +42,7 @@ pub enum Operation {
 
 impl Operation {
     /// Every operation, once.
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 12] = [
         Self::DatasetRead,
         Self::DatasetRegister,
         Self::DatasetUpdate,
@@ -50,6 +52,7 @@ impl Operation {
         Self::RunRead,
         Self::RunEventsRecord,
         Self::LineageIngest,
+        Self::DbtSourcesImport,
         Self::MeRead,
         Self::SchemaIntrospect,
     ];
@@ -67,6 +70,7 @@ impl Operation {
             Self::RunRead => "run.read",
             Self::RunEventsRecord => "run_events.record",
             Self::LineageIngest => "lineage.ingest",
+            Self::DbtSourcesImport => "dbt_sources.import",
             Self::MeRead => "me.read",
             Self::SchemaIntrospect => "schema.introspect",
         }
@@ -162,6 +166,7 @@ pub const RULES: [Rule; Operation::ALL.len()] = [
     Rule { operation: Operation::RunRead, grants: READERS },
     Rule { operation: Operation::RunEventsRecord, grants: WRITERS },
     Rule { operation: Operation::LineageIngest, grants: WRITERS },
+    Rule { operation: Operation::DbtSourcesImport, grants: WRITERS },
     Rule { operation: Operation::MeRead, grants: EVERYONE },
     Rule { operation: Operation::SchemaIntrospect, grants: EVERYONE },
 ];

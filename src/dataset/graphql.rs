@@ -27,7 +27,7 @@ use crate::{
         scalars::{BigInt, uuid},
         shared,
     },
-    refresh::graphql::{self as refresh, DatasetRun, RefreshState, RunCursor},
+    refresh::graphql::{self as refresh, DatasetRun, ExternalVerdict, RefreshState, RunCursor},
 };
 
 /// Whether a dataset is in use.
@@ -187,6 +187,11 @@ impl Dataset {
     async fn freshness(&self, context: &Context<'_>) -> Result<Freshness> {
         let last_success_at = refresh::last_success_at(context, self.0.dataset_id).await?;
         freshness::freshness(context, self.0.dataset_id, last_success_at).await
+    }
+
+    /// What other tools found about its freshness; it decides nothing here.
+    async fn external_verdicts(&self, context: &Context<'_>) -> Result<Vec<ExternalVerdict>> {
+        refresh::verdicts(context, self.0.dataset_id).await
     }
 
     /// The runs that wrote it, latest first.

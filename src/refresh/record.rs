@@ -10,6 +10,7 @@ use chrono::{DateTime, Utc};
 use uuid::Uuid;
 
 use super::{
+    external::{model::Verdict, store as verdicts},
     model::{ContentHash, Event, RunEvent, RunFold},
     observed,
     resolve::{self, Ids},
@@ -49,10 +50,28 @@ pub async fn record<E: Coded>(
     operation: Operation,
     submitted: impl Future<Output = Result<Vec<Submitted>, E>> + Send,
 ) -> Result<Vec<Recorded>, E> {
+    record_with(call, operation, async { Ok((submitted.await?, Vec::new())) }).await
+}
+
+/// The same, with the verdict of another tool (or none) beside each event: it is kept if its event
+/// stands.
+///
+/// # Errors
+/// As for [`record`].
+pub(super) async fn record_with<E: Coded>(
+    call: &Call,
+    operation: Operation,
+    submitted: impl Future<Output = Result<(Vec<Submitted>, Vec<Option<Verdict>>), E>> + Send,
+) -> Result<Vec<Recorded>, E> {
     trail::change(call, operation, None, async {
-        let submitted = submitted.await?;
+        let (submitted, verdicts) = submitted.await?;
         let tx = call.db().write().await?;
-        let outcomes = record_all(&tx, call, operation, submitted).await?;
+        let (outcomes, ids) = record_all(&tx, call, operation, submitted).await?;
+        let stands = |outcome: &Recorded| !matches!(outcome, Recorded::Rejected(_));
+        let kept = outcomes.iter().zip(&verdicts).filter(|(outcome, _)| stands(outcome));
+        let kept = kept.filter_map(|(_, verdict)| verdict.as_ref());
+        let kept = kept.filter_map(|verdict| Some((*ids.get(&verdict.dataset)?, verdict)));
+        verdicts::keep(&tx, kept, call.now()).await?;
         tx.commit().await?;
         count(&outcomes);
         Ok(outcomes)
@@ -65,7 +84,7 @@ async fn record_all(
     call: &Call,
     operation: Operation,
     submitted: Vec<Submitted>,
-) -> Result<Vec<Recorded>> {
+) -> Result<(Vec<Recorded>, Ids)> {
     let received = submitted.len();
     let (mut events, mut refused) = (Events::new(), Refused::new());
     for (index, submitted) in submitted.into_iter().enumerate() {
@@ -104,7 +123,7 @@ async fn record_all(
         entries.push(Entry { operation, dataset_id: None, resource: None, outcome });
     }
     audit::append(tx, call, &entries).await?;
-    Ok(outcomes)
+    Ok((outcomes, ids))
 }
 
 /// The events of a batch that could be read, by their place in it.

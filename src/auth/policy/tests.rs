@@ -27,7 +27,9 @@ fn expected(role: &str, machine: bool, scopes: &HashSet<&str>, action: &str) -> 
             "auditor" => audit,
             _ => false,
         },
-        "run_events.record" | "lineage.ingest" => role == "runtime-writer" && write,
+        "run_events.record" | "lineage.ingest" | "dbt_sources.import" => {
+            role == "runtime-writer" && write
+        }
         "dataset.register" => {
             (role == "tenant-admin" && manage) || (role == "runtime-writer" && write)
         }
@@ -56,7 +58,7 @@ fn no_wrong_allow_and_no_wrong_deny() {
             }
         }
     }
-    assert_eq!(allowed + denied, 10 * 2 * 16 * 11);
+    assert_eq!(allowed + denied, 10 * 2 * 16 * 12);
     assert!(allowed < denied, "deny is the default");
 }
 
