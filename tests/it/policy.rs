@@ -150,9 +150,12 @@ const ENTRIES: &[Entry] = &[
     entry("/storage/v1/datasets/{id}", "dataset.read", "", |_| Value::Null),
     entry("/storage/v1/datasets/{id}/freshness", "freshness.read", "", |_| Value::Null),
     entry("/storage/v1/datasets/{id}/runs", "run.read", "", |_| Value::Null),
-    entry("/storage-internal/v1/datasets/{id}/refresh-state", "events.record", "", |_| {
-        json!({ "state": "START", "eventTime": "2026-11-01T00:00:00Z" })
-    }),
+    entry(
+        "/storage-internal/v1/datasets/{id}/refresh-state",
+        "events.record",
+        "",
+        |_| json!({ "state": "START", "eventTime": "2026-11-01T00:00:00Z" }),
+    ),
 ];
 
 const GRAPHQL: &str = "/graphql";
@@ -369,10 +372,22 @@ fn nothing_answers_without_a_token_and_each_route_at_its_own_door() {
                 let request =
                     app.http.request(method, url).json(&json!({ "query": "{ me { role } }" }));
                 let should = match door {
-                    "operations" => if open.contains(&route) { 200 } else { 404 },
+                    "operations" => {
+                        if open.contains(&route) {
+                            200
+                        } else {
+                            404
+                        }
+                    }
                     _ if open.contains(&route) => 404,
                     "internal" => 401,
-                    _ => if route == GRAPHQL || is_read(&route) { 401 } else { 404 },
+                    _ => {
+                        if route == GRAPHQL || is_read(&route) {
+                            401
+                        } else {
+                            404
+                        }
+                    }
                 };
                 assert_eq!(request.send().await.unwrap().status(), should, "{route} at {door}");
             }

@@ -14,7 +14,10 @@ use reqwest::StatusCode;
 use serde_json::{Value, json};
 
 use super::{DATASETS, get, refusal, world};
-use crate::{cluster::run, graph::{Graph, STRANGER, TENANT}};
+use crate::{
+    cluster::run,
+    graph::{Graph, STRANGER, TENANT},
+};
 
 /// What has an address of its own in REST, or is another way to the same.
 const APART: [(&str, &str); 4] = [
@@ -63,17 +66,23 @@ fn pairs(types: &Types) -> [(&'static str, String, &'static str); 3] {
     let all = |of: &str| types.all(of);
     let freshness = format!(
         "{{ id urn freshness {} freshnessPolicy {} refreshState {} externalVerdicts {} }}",
-        all("Freshness"), all("FreshnessPolicy"), all("RefreshState"), all("ExternalVerdict"),
+        all("Freshness"),
+        all("FreshnessPolicy"),
+        all("RefreshState"),
+        all("ExternalVerdict"),
     );
     let runs = format!(
         "{{ runs(first: 2) {{ nodes {} pageInfo {{ hasNextPage endCursor }} }} }}",
         all("DatasetRun"),
     );
-    [("", all("Dataset"), "/dataset"), ("/freshness", freshness, "/dataset"), ("/runs?first=2", runs, "/dataset/runs")]
+    [
+        ("", all("Dataset"), "/dataset"),
+        ("/freshness", freshness, "/dataset"),
+        ("/runs?first=2", runs, "/dataset/runs"),
+    ]
 }
 
-const READERS: [Role; 4] =
-    [Role::Reader, Role::RuntimeWriter, Role::TenantAdmin, Role::Auditor];
+const READERS: [Role; 4] = [Role::Reader, Role::RuntimeWriter, Role::TenantAdmin, Role::Auditor];
 
 // D16
 #[test]
@@ -96,7 +105,8 @@ fn a_dataset_is_the_same_by_either_way() {
                     // Percent-encoded as a whole, so that the URN's own escapes survive.
                     let urn = node["urn"].as_str().unwrap().replace('%', "%25");
                     for id in [id, &urn] {
-                        let answer = get(&graph, &token, &format!("{DATASETS}/{id}{resource}")).await;
+                        let answer =
+                            get(&graph, &token, &format!("{DATASETS}/{id}{resource}")).await;
                         assert_eq!(answer.status, StatusCode::OK, "{answer:#?}");
                         assert_eq!(answer.body, *expected, "{role} {resource}");
                     }
@@ -146,7 +156,11 @@ fn lists_are_the_same_page_by_page() {
             ("order=WORST_FIRST&", "order: WORST_FIRST,", 5),
             ("status=STALE&status=UNKNOWN&", "filter: { status: [STALE, UNKNOWN] },", 2),
             ("text=ORDER&", "filter: { text: \"ORDER\" },", 1),
-            ("domain=sales&tag=gold&owner=team%3Asales&", "filter: { domain: \"sales\", tag: \"gold\", owner: \"team:sales\" },", 1),
+            (
+                "domain=sales&tag=gold&owner=team%3Asales&",
+                "filter: { domain: \"sales\", tag: \"gold\", owner: \"team:sales\" },",
+                1,
+            ),
             ("lifecycle=RETIRED&", "filter: { lifecycle: RETIRED },", 1),
             ("text=foreign&", "filter: { text: \"foreign\" },", 0),
         ] {
@@ -200,7 +214,8 @@ fn denied_and_missing_are_the_same_as_well() {
             assert_eq!(refusal(&none), refusal(&foreign));
         }
         let foreign = get(&graph, &stranger, DATASETS).await;
-        let names: Vec<_> = foreign.body["nodes"].as_array().unwrap().iter().map(|node| &node["name"]).collect();
+        let names: Vec<_> =
+            foreign.body["nodes"].as_array().unwrap().iter().map(|node| &node["name"]).collect();
         assert_eq!(names, ["foreign"]);
     });
 }

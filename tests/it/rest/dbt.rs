@@ -19,7 +19,8 @@ use crate::{
 
 /// What `dbt source freshness` of dbt-core wrote about our small warehouse, some of it fresh, some
 /// late, one table empty and one missing.
-const RECORDED: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/clients/recorded/dbt-sources.json");
+const RECORDED: &str =
+    concat!(env!("CARGO_MANIFEST_DIR"), "/tests/clients/recorded/dbt-sources.json");
 
 /// The instant at which [`file`]s were made: that at which a test's clock stands.
 fn made_at() -> DateTime<Utc> {
@@ -81,7 +82,8 @@ fn a_load_counts_once_and_the_latest_verdict_stands_in_any_order() {
             let (status, report) = import(&graph, "ns", &file(json!([result]))).await;
             assert_eq!(status, StatusCode::OK, "{report:#}");
             let new = usize::from(index == 0);
-            let summary = json!({ "received": 1, "recorded": new, "duplicates": 1 - new, "failed": 0 });
+            let summary =
+                json!({ "received": 1, "recorded": new, "duplicates": 1 - new, "failed": 0 });
             assert_eq!(report, json!({ "summary": summary }));
         }
         let seen = seen(&graph, "orders").await;
@@ -122,10 +124,18 @@ fn what_is_wrong_with_one_result_takes_no_other_with_it() {
         let summary = json!({ "received": 4, "recorded": 2, "duplicates": 0, "failed": 2 });
         assert_eq!(report["summary"], summary);
         let failed = report["failed_results"].as_array().unwrap();
-        let failed: Vec<_> = failed.iter().map(|failed| (&failed["index"], &failed["field"])).collect();
-        assert_eq!(failed, [(&json!(0), &json!("results.0.unique_id")), (&json!(2), &json!("results.2"))]);
-        let results: Vec<_> =
-            graph.audited_since(audited).await.into_iter().map(|event| (event.action, event.result)).collect();
+        let failed: Vec<_> =
+            failed.iter().map(|failed| (&failed["index"], &failed["field"])).collect();
+        assert_eq!(
+            failed,
+            [(&json!(0), &json!("results.0.unique_id")), (&json!(2), &json!("results.2"))]
+        );
+        let results: Vec<_> = graph
+            .audited_since(audited)
+            .await
+            .into_iter()
+            .map(|event| (event.action, event.result))
+            .collect();
         let event = |result: &str| ("dbt_sources.import".to_owned(), result.to_owned());
         assert_eq!(results, ["REJECTED", "SUCCESS", "REJECTED", "SUCCESS"].map(event));
 
@@ -133,15 +143,28 @@ fn what_is_wrong_with_one_result_takes_no_other_with_it() {
         assert_eq!(gone["refreshState"]["status"], "NEVER", "{gone:#}");
         assert_eq!(gone["runs"]["nodes"], json!([]));
         let verdict = &gone["externalVerdicts"][0];
-        assert_eq!((&verdict["status"], &verdict["message"]), (&json!("RUNTIME_ERROR"), &json!("no such table")));
+        assert_eq!(
+            (&verdict["status"], &verdict["message"]),
+            (&json!("RUNTIME_ERROR"), &json!("no such table"))
+        );
         assert_eq!((&verdict["maxLoadedAt"], &verdict["ageSeconds"]), (&Value::Null, &Value::Null));
         assert_eq!(seen(&graph, "future").await, Value::Null, "nothing of it is there");
 
         let (status, problem) = import(&graph, "ns", &file(json!([unnamed]))).await;
-        assert_eq!((status.as_u16(), &problem["code"]), (400, &json!("BAD_USER_INPUT")), "{problem:#}");
-        for (namespace, body) in [("ns", json!({})), ("ns", json!([])), ("", file(json!([result("a", "pass", 1)])))] {
+        assert_eq!(
+            (status.as_u16(), &problem["code"]),
+            (400, &json!("BAD_USER_INPUT")),
+            "{problem:#}"
+        );
+        for (namespace, body) in
+            [("ns", json!({})), ("ns", json!([])), ("", file(json!([result("a", "pass", 1)])))]
+        {
             let (status, problem) = import(&graph, namespace, &body).await;
-            assert_eq!((status.as_u16(), &problem["code"]), (400, &json!("BAD_USER_INPUT")), "{problem:#}");
+            assert_eq!(
+                (status.as_u16(), &problem["code"]),
+                (400, &json!("BAD_USER_INPUT")),
+                "{problem:#}"
+            );
         }
     });
 }
@@ -173,8 +196,10 @@ fn our_verdict_is_dbts_by_the_same_criteria() {
             let verdict = &dataset["externalVerdicts"][0];
             let status = result["status"].as_str().unwrap();
             assert_eq!(verdict["status"], status.to_uppercase().replace(' ', "_"), "{dataset:#}");
-            let (warn, fail) = (&result["criteria"]["warn_after"], &result["criteria"]["error_after"]);
-            let limits = json!({ "warnAfterSeconds": seconds(warn), "failAfterSeconds": seconds(fail) });
+            let (warn, fail) =
+                (&result["criteria"]["warn_after"], &result["criteria"]["error_after"]);
+            let limits =
+                json!({ "warnAfterSeconds": seconds(warn), "failAfterSeconds": seconds(fail) });
             if limits.as_object().unwrap().values().all(Value::is_null) {
                 continue;
             }
@@ -206,13 +231,15 @@ fn the_command_sends_a_file_and_keeps_the_token_to_itself() {
         let app = TestApp::with_clock(&Arc::new(ManualClock::new(made_at))).await;
         let drr = |token: Option<String>, path: &str| {
             let server = app.internal("");
-            let arguments = ["import", "dbt-sources", path, "--server", &server, "--namespace", "w"];
+            let arguments =
+                ["import", "dbt-sources", path, "--server", &server, "--namespace", "w"];
             let mut command = tokio::process::Command::from(program::drr(&arguments));
             command.envs(token.map(|token| ("DRR_TOKEN", token)));
             async move { command.output().await.unwrap() }
         };
         let said = drr(Some(app.token("acme", Role::RuntimeWriter)), RECORDED).await;
-        let (out, err) = (String::from_utf8_lossy(&said.stdout), String::from_utf8_lossy(&said.stderr));
+        let (out, err) =
+            (String::from_utf8_lossy(&said.stdout), String::from_utf8_lossy(&said.stderr));
         assert!(said.status.success(), "{out}{err}");
         let report: Value = serde_json::from_str(&out).unwrap();
         assert_eq!(report["summary"]["failed"], 0, "{report:#}");

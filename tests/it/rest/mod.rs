@@ -28,9 +28,8 @@ pub struct Answer {
 
 impl Answer {
     async fn of(response: Response) -> Self {
-        let header = |name| {
-            response.headers().get(name).map(|value| value.to_str().unwrap().to_owned())
-        };
+        let header =
+            |name| response.headers().get(name).map(|value| value.to_str().unwrap().to_owned());
         let (status, tag, link) = (response.status(), header(header::ETAG), header(header::LINK));
         assert_eq!(header(header::CACHE_CONTROL).as_deref(), Some("private, no-cache"));
         assert_eq!(header(header::VARY).as_deref(), Some("authorization"));
@@ -102,7 +101,8 @@ pub async fn world(graph: &Graph) -> String {
     graph.done("retireDataset", "status", json!({ "id": retired })).await;
     // Nothing of this may ever be seen by the tenant, nor the other way round.
     let stranger = graph.app.token(STRANGER, Role::TenantAdmin);
-    let foreign = "mutation { registerDataset(input: { namespace: \"ns\", name: \"foreign\" }) { status } }";
+    let foreign =
+        "mutation { registerDataset(input: { namespace: \"ns\", name: \"foreign\" }) { status } }";
     graph.app.data(&stranger, foreign, json!({})).await;
     id
 }

@@ -19,10 +19,7 @@ async fn document(graph: &Graph, url: String) -> Value {
 }
 
 async fn documents(graph: &Graph) -> [Value; 2] {
-    [
-        document(graph, graph.app.public(PATH)).await,
-        document(graph, graph.app.internal(PATH)).await,
-    ]
+    [document(graph, graph.app.public(PATH)).await, document(graph, graph.app.internal(PATH)).await]
 }
 
 /// `GET /path` of every operation.

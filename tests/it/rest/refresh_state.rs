@@ -29,9 +29,7 @@ fn a_reported_state_is_the_state_that_everybody_sees() {
         let id = graph.register("orders").await;
         let writer = graph.token(Role::RuntimeWriter);
         let audited = graph.audit().await.len();
-        let run_of = |state: &str, ago: i64| {
-            json!({ "runId": RUN, "state": state, "eventTime": text(graph.ago(ago)) })
-        };
+        let run_of = |state: &str, ago: i64| json!({ "runId": RUN, "state": state, "eventTime": text(graph.ago(ago)) });
         let started = report(&graph, &writer, &id, Some("1"), &run_of("START", 50)).await;
         assert_eq!(started.status, StatusCode::OK, "{started:#?}");
         assert_eq!(started.body["runId"], RUN);
@@ -46,7 +44,10 @@ fn a_reported_state_is_the_state_that_everybody_sees() {
         let state = &completed["refreshState"];
         assert_eq!(state["status"], "READY", "{completed:#}");
         assert_eq!(state["lastSuccessAt"].as_str().unwrap()[..19], text(graph.ago(10))[..19]);
-        assert_eq!((&state["rowCount"], &state["byteCount"]), (&json!("1200"), &json!("5000000000")));
+        assert_eq!(
+            (&state["rowCount"], &state["byteCount"]),
+            (&json!("1200"), &json!("5000000000"))
+        );
         let again = report(&graph, &writer, &id, Some("3"), &complete).await.body;
         assert_eq!((&again["status"], &again["refreshState"]), (&json!("DUPLICATE"), state));
 
@@ -58,13 +59,17 @@ fn a_reported_state_is_the_state_that_everybody_sees() {
         });
         let answer = report(&graph, &writer, urn, Some("4"), &failed).await.body;
         assert_eq!(answer["refreshState"]["status"], "FAILED", "{answer:#}");
-        let query = "query($id: ID!) { dataset(id: $id) { refreshState { status consecutiveFailures }
+        let query =
+            "query($id: ID!) { dataset(id: $id) { refreshState { status consecutiveFailures }
             runs(first: 1) { nodes { runId job { name } startedAt endedAt errorMessage } } } }";
         let seen = &graph.read(query, json!({ "id": id })).await["dataset"];
         assert_eq!(seen["refreshState"], json!({ "status": "FAILED", "consecutiveFailures": 1 }));
         let run = &seen["runs"]["nodes"][0];
         assert_eq!(run["runId"], answer["runId"]);
-        assert_eq!((&run["job"]["name"], &run["errorMessage"]), (&json!("load"), &json!("disk full")));
+        assert_eq!(
+            (&run["job"]["name"], &run["errorMessage"]),
+            (&json!("load"), &json!("disk full"))
+        );
         assert_ne!(run["startedAt"], run["endedAt"]);
 
         let success = Audited::new("run_events.record", Some(&id), "SUCCESS", None);
@@ -93,13 +98,43 @@ fn what_cannot_be_recorded_leaves_nothing_but_its_audit_event() {
             (&id, Some("k"), with("runId", json!("x")), (400, "BAD_USER_INPUT", Some("runId"))),
             (&id, Some("k"), with("state", json!("DONE")), (400, "BAD_USER_INPUT", Some("state"))),
             (&id, Some("k"), with("state", Value::Null), (400, "BAD_USER_INPUT", Some("state"))),
-            (&id, Some("k"), with("eventTime", json!("now")), (400, "BAD_USER_INPUT", Some("eventTime"))),
-            (&id, Some("k"), with("eventTime", json!(text(graph.ago(-301)))), (400, "BAD_USER_INPUT", Some("eventTime"))),
-            (&id, Some("k"), with("startedAt", json!(text(graph.ago(-301)))), (400, "BAD_USER_INPUT", Some("startedAt"))),
-            (&id, Some("k"), with("rowCount", json!(-1)), (400, "BAD_USER_INPUT", Some("rowCount"))),
-            (&id, Some("k"), with("rowCount", json!("7")), (400, "BAD_USER_INPUT", Some("rowCount"))),
+            (
+                &id,
+                Some("k"),
+                with("eventTime", json!("now")),
+                (400, "BAD_USER_INPUT", Some("eventTime")),
+            ),
+            (
+                &id,
+                Some("k"),
+                with("eventTime", json!(text(graph.ago(-301)))),
+                (400, "BAD_USER_INPUT", Some("eventTime")),
+            ),
+            (
+                &id,
+                Some("k"),
+                with("startedAt", json!(text(graph.ago(-301)))),
+                (400, "BAD_USER_INPUT", Some("startedAt")),
+            ),
+            (
+                &id,
+                Some("k"),
+                with("rowCount", json!(-1)),
+                (400, "BAD_USER_INPUT", Some("rowCount")),
+            ),
+            (
+                &id,
+                Some("k"),
+                with("rowCount", json!("7")),
+                (400, "BAD_USER_INPUT", Some("rowCount")),
+            ),
             (&id, Some("k"), with("job", json!(["a", "b"])), (400, "BAD_USER_INPUT", Some("job"))),
-            (&id, Some("k"), with("job", json!({ "namespace": "", "name": "b" })), (400, "BAD_USER_INPUT", Some("job"))),
+            (
+                &id,
+                Some("k"),
+                with("job", json!({ "namespace": "", "name": "b" })),
+                (400, "BAD_USER_INPUT", Some("job")),
+            ),
             (&id, Some("k"), with("rows", json!(1)), (400, "BAD_USER_INPUT", Some("rows"))),
             ("none", Some("k"), good.clone(), (400, "BAD_USER_INPUT", Some("id"))),
             (missing, Some("k"), good.clone(), (404, "NOT_FOUND", None)),
