@@ -27,6 +27,7 @@ use crate::{
         authentication::Authentication,
         body::BodyLimits,
         lineage::{self, Lineage},
+        once::{KeyRule, Once},
         operations::{self, NotReady, Operations, ReadinessCheck},
         rest::{BrokenResource, Rest},
         subgraph::Execution,
@@ -229,11 +230,14 @@ fn internal_routes(
     authentication: &Authentication,
     limits: &Limits,
 ) -> Result<Router, BrokenResource> {
-    let lineage =
-        Lineage { authentication: authentication.clone(), limits: BodyLimits::lineage(limits) };
+    let lineage = Lineage {
+        authentication: authentication.clone(),
+        limits: BodyLimits::lineage(limits),
+        once: Once::new(KeyRule::Optional, limits),
+    };
     let (graph, rest) = graph(authentication, limits)?;
     Ok(graph
-        .merge(rest.internal_routes()?)
+        .merge(rest.internal_routes(limits)?)
         .route("/api/v1/lineage", post(lineage::ingest).with_state(lineage)))
 }
 

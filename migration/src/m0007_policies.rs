@@ -55,8 +55,7 @@ ALTER TABLE freshness_policy ADD CONSTRAINT freshness_policy_limits_check CHECK 
   warn_after_seconds >= 0 AND fail_after_seconds >= 0
   AND (kind = 'DEADLINE' OR (warn_after_seconds > 0) IS NOT FALSE AND (fail_after_seconds > 0) IS NOT FALSE));
 ALTER TABLE freshness_policy ADD CONSTRAINT freshness_policy_target_check CHECK (
-  (dataset_id IS NULL) = (selector_domain IS NOT NULL OR cardinality(selector_tags) > 0)
-  AND (dataset_id IS NULL OR policy_id = dataset_id));
+  (dataset_id IS NULL) = (selector_domain IS NOT NULL OR cardinality(selector_tags) > 0));
 ALTER TABLE freshness_policy ADD CONSTRAINT freshness_policy_rule_check CHECK (
   (kind = 'DEADLINE') = (deadline_cron IS NOT NULL)
   AND (kind = 'DEADLINE') = (lower_bound_seconds IS NOT NULL));

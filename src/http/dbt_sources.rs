@@ -15,6 +15,7 @@ use super::{
     authentication::Authentication,
     body::{self, BodyLimits},
     lineage::{Failed, Summary, Tally, require_json},
+    once::{self, Once},
 };
 use crate::{
     auth::policy::Operation,
@@ -34,6 +35,8 @@ pub struct Import {
     pub authentication: Authentication,
     /// How much.
     pub limits: BodyLimits,
+    /// Whether with a key. Loads are known by what they are, so that none is needed.
+    pub once: Once,
 }
 
 /// What became of the results of a file.
@@ -56,16 +59,20 @@ pub(super) async fn import(
 ) -> Result<Response, Problem> {
     let (parts, body) = request.into_parts();
     let call = state.authentication.call(&parts.headers, &context.correlation_id).await?;
-    tracing::Span::current().record("operation", Operation::DbtSourcesImport.as_str());
+    let operation = Operation::DbtSourcesImport.as_str();
+    let call = call.attempting(state.once.attempt(&parts.headers, operation));
+    tracing::Span::current().record("operation", operation);
     // Read inside the frame of the change: a file that cannot be had at all is audited as well.
     let items = async {
         let namespace = namespace(parts.uri.query().unwrap_or_default())?;
         require_json(&parts.headers)?;
         let bytes = body::read(&parts.headers, body, &state.limits).await?;
+        once::bind(&call, &parts, &bytes);
         Ok::<_, Problem>(dbt::read(&bytes, &namespace)?)
     };
-    let recorded = import::record(&call, Operation::DbtSourcesImport, items).await?;
-    Ok(answer(recorded))
+    let recorded = import::record(&call, Operation::DbtSourcesImport, items).await;
+    let response = recorded.map(answer).unwrap_or_else(IntoResponse::into_response);
+    Ok(once::answer(&call, response).await)
 }
 
 /// The one parameter.

@@ -38,6 +38,7 @@ pub mod guard;
 mod idle;
 pub mod lineage;
 mod observe;
+pub mod once;
 pub mod operations;
 pub mod problem;
 pub mod rest;

@@ -7,6 +7,7 @@
 use std::collections::{BTreeMap, HashMap, HashSet, btree_map::Entry as RunEntry};
 
 use chrono::{DateTime, Utc};
+use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use uuid::Uuid;
 
 use super::{
@@ -18,7 +19,10 @@ use super::{
     store::{self, EventRecord, LogRecord, Moved},
 };
 use crate::{
-    audit::{self, Entry, Outcome, trail},
+    audit::{
+        Entry, Outcome,
+        trail::{self, Done},
+    },
     auth::policy::Operation,
     call::Call,
     db::TenantTx,
@@ -26,7 +30,7 @@ use crate::{
 };
 
 /// What became of one event.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub enum Recorded {
     /// It is new, and counts.
     Added,
@@ -50,31 +54,48 @@ pub async fn record<E: Coded>(
     operation: Operation,
     submitted: impl Future<Output = Result<Vec<Submitted>, E>> + Send,
 ) -> Result<Vec<Recorded>, E> {
-    record_with(call, operation, async { Ok((submitted.await?, Vec::new())) }).await
+    let batch = async {
+        let events = submitted.await?;
+        Ok::<_, E>(Batch { events, verdicts: Vec::new(), told: () })
+    };
+    let (outcomes, ()) = record_with(call, operation, batch).await?;
+    Ok(outcomes)
 }
 
-/// The same, with the verdict of another tool (or none) beside each event: it is kept if its event
-/// stands.
+/// What is to be recorded together.
+#[derive(Debug)]
+pub(super) struct Batch<T> {
+    /// The events.
+    pub events: Vec<Submitted>,
+    /// Beside each event the verdict of another tool, or none: it is kept if its event stands.
+    pub verdicts: Vec<Option<Verdict>>,
+    /// What the caller is to be told besides, and told again if the call comes again.
+    pub told: T,
+}
+
+/// The same with all that a batch may have.
 ///
 /// # Errors
 /// As for [`record`].
-pub(super) async fn record_with<E: Coded>(
+pub(super) async fn record_with<T, E>(
     call: &Call,
     operation: Operation,
-    submitted: impl Future<Output = Result<(Vec<Submitted>, Vec<Option<Verdict>>), E>> + Send,
-) -> Result<Vec<Recorded>, E> {
-    trail::change(call, operation, None, async {
-        let (submitted, verdicts) = submitted.await?;
-        let tx = call.db().write().await?;
-        let (outcomes, ids) = record_all(&tx, call, operation, submitted).await?;
+    batch: impl Future<Output = Result<Batch<T>, E>> + Send,
+) -> Result<(Vec<Recorded>, T), E>
+where
+    T: Serialize + DeserializeOwned,
+    E: Coded,
+{
+    trail::change(call, operation, None, batch, async |tx, batch| {
+        let Batch { events, verdicts, told } = batch;
+        let (outcomes, entries, ids) = record_all(tx, call, operation, events).await?;
         let stands = |outcome: &Recorded| !matches!(outcome, Recorded::Rejected(_));
         let kept = outcomes.iter().zip(&verdicts).filter(|(outcome, _)| stands(outcome));
         let kept = kept.filter_map(|(_, verdict)| verdict.as_ref());
         let kept = kept.filter_map(|verdict| Some((*ids.get(&verdict.dataset)?, verdict)));
-        verdicts::keep(&tx, kept, call.now()).await?;
-        tx.commit().await?;
+        verdicts::keep(tx, kept, call.now()).await?;
         count(&outcomes);
-        Ok(outcomes)
+        Ok(Done::new((outcomes, told), entries))
     })
     .await
 }
@@ -84,7 +105,7 @@ async fn record_all(
     call: &Call,
     operation: Operation,
     submitted: Vec<Submitted>,
-) -> Result<(Vec<Recorded>, Ids)> {
+) -> Result<(Vec<Recorded>, Vec<Entry>, Ids)> {
     let received = submitted.len();
     let (mut events, mut refused) = (Events::new(), Refused::new());
     for (index, submitted) in submitted.into_iter().enumerate() {
@@ -122,8 +143,7 @@ async fn record_all(
         let outcome = Outcome::Success;
         entries.push(Entry { operation, dataset_id: None, resource: None, outcome });
     }
-    audit::append(tx, call, &entries).await?;
-    Ok((outcomes, ids))
+    Ok((outcomes, entries, ids))
 }
 
 /// The events of a batch that could be read, by their place in it.

@@ -8,7 +8,7 @@ use uuid::Uuid;
 use super::{
     model::{Event, EventType, JobName},
     openlineage::{self, ParseLimits, SOURCE_WATERMARK_FACET},
-    record::{self, Recorded, Submitted},
+    record::{self, Batch, Recorded, Submitted},
 };
 use crate::{
     auth::policy::Operation,
@@ -68,14 +68,15 @@ pub async fn record<E: Coded + Send>(
     dataset: &str,
     report: impl Future<Output = Result<Report, E>> + Send,
 ) -> Result<Reported, E> {
-    let mut reported = None;
-    let submitted = async {
+    let batch = async {
         let report = report.await?;
         let (dataset_id, name) = find(call, dataset).await?;
-        reported = Some((dataset_id, report.run_id));
-        Ok::<_, E>(events(&report, &name, call.now())?)
+        let events = events(&report, &name, call.now())?;
+        // Of a call that comes again, the run of the first time.
+        Ok::<_, E>(Batch { events, verdicts: Vec::new(), told: (dataset_id, report.run_id) })
     };
-    let recorded = record::record(call, Operation::RunEventsRecord, submitted).await?;
+    let recorded = record::record_with(call, Operation::RunEventsRecord, batch).await?;
+    let (recorded, (dataset_id, run_id)) = recorded;
     let mut is_new = false;
     for outcome in recorded {
         match outcome {
@@ -84,8 +85,6 @@ pub async fn record<E: Coded + Send>(
             Recorded::Rejected(error) => return Err(error.into()),
         }
     }
-    let (dataset_id, run_id) =
-        reported.ok_or_else(|| Error::internal("a report was recorded that was not read"))?;
     Ok(Reported { dataset_id, run_id, is_new })
 }
 

@@ -22,6 +22,8 @@ mod graph;
 #[cfg(test)]
 mod lineage;
 #[cfg(test)]
+mod once;
+#[cfg(test)]
 mod operations;
 #[cfg(test)]
 mod policy;

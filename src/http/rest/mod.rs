@@ -19,8 +19,11 @@ use axum::{
 use serde_json::Value;
 
 use super::{
-    ListenerKind, Problem, RequestContext, authentication::Authentication, body::BodyLimits,
+    ListenerKind, Problem, RequestContext,
+    authentication::Authentication,
+    body::BodyLimits,
     dbt_sources,
+    once::{KeyRule, Once},
 };
 use crate::{
     auth::policy::Operation,
@@ -107,11 +110,12 @@ impl Rest {
     ///
     /// # Errors
     /// As for [`Self::routes`].
-    pub fn internal_routes(&self) -> Result<Router, BrokenResource> {
-        let reporting = refresh_state::Reporting::new(self)?;
+    pub fn internal_routes(&self, limits: &Limits) -> Result<Router, BrokenResource> {
+        let reporting = refresh_state::Reporting::new(self, limits)?;
         let import = dbt_sources::Import {
             authentication: self.authentication.clone(),
             limits: self.limits,
+            once: Once::new(KeyRule::Optional, limits),
         };
         Ok(self
             .routes(ListenerKind::Internal)?

@@ -8,7 +8,6 @@ use async_graphql::parser::types::ExecutableDocument;
 use axum::{
     Json,
     extract::{RawPathParams, Request, State, rejection::RawPathParamsRejection},
-    http::HeaderMap,
     response::{IntoResponse, Response},
 };
 use chrono::{DateTime, Utc};
@@ -18,7 +17,11 @@ use utoipa::ToSchema;
 use uuid::Uuid;
 
 use super::{
-    super::{Problem, RequestContext, body, lineage::require_json},
+    super::{
+        Problem, RequestContext, body,
+        lineage::require_json,
+        once::{self, KeyRule, Once},
+    },
     Rest, conditional,
     fragments::REFRESH_STATE,
     identifier, parameters,
@@ -27,17 +30,13 @@ use super::{
 use crate::{
     auth::policy::Operation,
     call::Call,
+    config::Limits,
     error::{Error, Result},
     refresh::{
         model::{EventType, JobName},
         report::{self, Report, Reported},
     },
 };
-
-/// The header that makes a repetition of a request known as one.
-pub(super) const IDEMPOTENCY_KEY: &str = "idempotency-key";
-/// The longest key.
-pub(super) const MAX_KEY_BYTES: usize = 255;
 
 /// What the answer asks the graph.
 const DOCUMENT: &str = "query($id: ID!) { dataset(id: $id) { refreshState { ...RefreshState } } }";
@@ -47,6 +46,7 @@ const DOCUMENT: &str = "query($id: ID!) { dataset(id: $id) { refreshState { ...R
 pub(super) struct Reporting {
     rest: Rest,
     document: Arc<ExecutableDocument>,
+    once: Once,
 }
 
 /// What happened to a run.
@@ -157,15 +157,16 @@ pub(super) enum ReportStatus {
 
 impl Reporting {
     /// Reads the document of the answer.
-    pub fn new(rest: &Rest) -> Result<Self, BrokenResource> {
-        let document = resource::parse(&format!("{DOCUMENT}\n{REFRESH_STATE}"))?;
-        Ok(Self { rest: rest.clone(), document: Arc::new(document) })
+    pub fn new(rest: &Rest, limits: &Limits) -> Result<Self, BrokenResource> {
+        let document = document()?;
+        let once = Once::new(KeyRule::Required, limits);
+        Ok(Self { rest: rest.clone(), document: Arc::new(document), once })
     }
+}
 
-    /// The document of the answer, which tells its form.
-    pub fn document(&self) -> &ExecutableDocument {
-        &self.document
-    }
+/// The document of the answer, which tells its form.
+pub(super) fn document() -> Result<ExecutableDocument, BrokenResource> {
+    resource::parse(&format!("{DOCUMENT}\n{REFRESH_STATE}"))
 }
 
 pub(super) async fn report(
@@ -185,8 +186,10 @@ async fn record(
     request: Request,
 ) -> Result<Response, Problem> {
     let (parts, body) = request.into_parts();
+    let operation = Operation::RunEventsRecord.as_str();
     let call = reporting.rest.call(context, &parts.headers).await?;
-    tracing::Span::current().record("operation", Operation::RunEventsRecord.as_str());
+    let call = call.attempting(reporting.once.attempt(&parts.headers, operation));
+    tracing::Span::current().record("operation", operation);
     let id = identifier(path).map_err(parameters::problem);
     let dataset = id.as_ref().ok().and_then(|id| id.clone()).unwrap_or_default();
     // Read inside the frame of the change: what cannot be read is audited as well.
@@ -194,28 +197,19 @@ async fn record(
         id?;
         let query = parts.uri.query().unwrap_or_default();
         parameters::parse(query, &[]).map_err(parameters::problem)?;
-        require_key(&parts.headers).map_err(parameters::problem)?;
         require_json(&parts.headers)?;
         let bytes = body::read(&parts.headers, body, &reporting.rest.limits).await?;
+        once::bind(&call, &parts, &bytes);
         read(&bytes, &call).map_err(parameters::problem)
     };
-    let reported = report::record(&call, &dataset, read).await?;
-    answer(reporting, call, reported).await
-}
-
-/// A request without a key could not be told from its repetition.
-fn require_key(headers: &HeaderMap) -> Result<()> {
-    let refuse = |message: &'static str| Err(Error::bad_input("Idempotency-Key", message));
-    let mut values = headers.get_all(IDEMPOTENCY_KEY).into_iter();
-    match (values.next(), values.next()) {
-        (None, _) => refuse("is required"),
-        (_, Some(_)) => refuse("is given twice"),
-        (Some(key), None) if key.is_empty() || key.len() > MAX_KEY_BYTES => {
-            refuse("must be 1 to 255 bytes")
-        }
-        (Some(key), None) if key.to_str().is_err() => refuse("must be visible ASCII"),
-        (Some(_), None) => Ok(()),
-    }
+    let response = match report::record(&call, &dataset, read).await {
+        Ok(reported) => answer(reporting, call.clone(), reported).await,
+        Err(problem) => Err(problem),
+    };
+    // What is wrong with the key was told by the change; where, is said here.
+    let refused = once::refusal(&call).map(|error| parameters::problem(error).into_response());
+    let response = response.unwrap_or_else(IntoResponse::into_response);
+    Ok(once::answer(&call, refused.unwrap_or(response)).await)
 }
 
 async fn answer(

@@ -12,7 +12,7 @@ use crate::{
     refresh::{
         model::{Event, JobName},
         openlineage::{self, ParseLimits},
-        record::{self, Recorded},
+        record::{self, Batch, Recorded},
         report,
     },
 };
@@ -38,14 +38,16 @@ pub async fn record<E: Coded>(
     operation: Operation,
     items: impl Future<Output = Result<Vec<Result<Item>>, E>> + Send,
 ) -> Result<Vec<Recorded>, E> {
-    let submitted = async {
+    let batch = async {
         let read = |(index, item): (usize, Result<Item>)| match item {
             Ok(item) => (event(index, &item, call.now()), Some(item.verdict)),
             Err(error) => (Err(error), None),
         };
-        Ok(items.await?.into_iter().enumerate().map(read).unzip())
+        let (events, verdicts) = items.await?.into_iter().enumerate().map(read).unzip();
+        Ok::<_, E>(Batch { events, verdicts, told: () })
     };
-    record::record_with(call, operation, submitted).await
+    let (outcomes, ()) = record::record_with(call, operation, batch).await?;
+    Ok(outcomes)
 }
 
 /// The event that says what the item does. Where nothing was loaded, it says that there is such a

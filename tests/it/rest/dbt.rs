@@ -51,8 +51,8 @@ pub fn result(table: &str, status: &str, age: i64) -> Value {
 
 /// Imports a file as the tenant's runtime-writer.
 pub async fn import(graph: &Graph, namespace: &str, file: &Value) -> (StatusCode, Value) {
-    let url = graph.app.internal("/api/v1/imports/dbt-sources");
-    let request = graph.app.http.post(url).query(&[("namespace", namespace)]).json(file);
+    let path = format!("/api/v1/imports/dbt-sources?namespace={namespace}");
+    let request = graph.app.http.post(graph.app.internal(&path)).json(file);
     let response = request.bearer_auth(graph.token(Role::RuntimeWriter)).send().await.unwrap();
     (response.status(), response.json().await.unwrap())
 }

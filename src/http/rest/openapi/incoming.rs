@@ -15,7 +15,7 @@ use super::{
     super::{
         super::{dbt_sources, lineage},
         BrokenResource, Rest,
-        refresh_state::{self, RefreshStateReport, RefreshStateReported, Reporting},
+        refresh_state::{self, RefreshStateReport, RefreshStateReported},
     },
     REPORTING, add, bodies, component, outgoing,
 };
@@ -29,8 +29,8 @@ pub(super) fn describe(
     components: &mut Components,
     rest: &Rest,
 ) -> Result<(), BrokenResource> {
-    let reporting = Reporting::new(rest)?;
-    bodies::fragment("RefreshState", reporting.document(), &rest.graph, components)?;
+    let document = refresh_state::document()?;
+    bodies::fragment("RefreshState", &document, &rest.graph, components)?;
     component(components, "RunEvent", run_event());
     let path = "/storage-internal/v1/datasets/{id}/refresh-state";
     add(paths, path, HttpMethod::Post, refresh_state(components));
@@ -97,7 +97,7 @@ fn key() -> Parameter {
     let schema = ObjectBuilder::new()
         .schema_type(Type::String)
         .min_length(Some(1))
-        .max_length(Some(refresh_state::MAX_KEY_BYTES))
+        .max_length(Some(255))
         .pattern(Some("^[\\x21-\\x7e]+$"));
     ParameterBuilder::new()
         .name("Idempotency-Key")
