@@ -87,6 +87,9 @@ fn document(rest: &Rest, listener: ListenerKind) -> Result<OpenApi, BrokenResour
     for resource in RESOURCES {
         let prepared = Prepared::new(resource, &rest.graph)?;
         let body = bodies::body(&prepared, &rest.graph, &mut components)?;
+        for expected in &prepared.parameters {
+            bodies::values(&expected.shape, &rest.graph, &mut components);
+        }
         add(&mut paths, resource.path, HttpMethod::Get, outgoing::operation(&prepared, body));
     }
     add(&mut paths, "/storage/v1/openapi.json", HttpMethod::Get, outgoing::own());

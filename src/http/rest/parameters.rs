@@ -1,7 +1,7 @@
 //! The parameters of a query string: those that the graph's arguments are, and no others.
 
 use percent_encoding::percent_decode_str;
-use serde_json::{Map, Value, json};
+use serde_json::{Map, Value};
 
 use super::{
     super::Problem,
@@ -146,8 +146,7 @@ pub(super) fn problem(error: Error) -> Problem {
                 "urn" => "id".to_owned(),
                 field => field.strip_prefix("filter.").unwrap_or(field).to_owned(),
             };
-            let member = json!({ "field": field });
-            Problem::from(Error::bad_input(field, message)).with_members(&member)
+            Error::bad_input(field, message).into()
         }
         // The size of a page is a value like any other here, not of the request.
         Error::LimitExceeded { limit: "first", maximum } => Problem::new(
@@ -155,7 +154,7 @@ pub(super) fn problem(error: Error) -> Problem {
             ErrorCode::LimitExceeded,
             format!("first: must not exceed {maximum}"),
         )
-        .with_members(&json!({ "field": "first" })),
+        .with_field("first"),
         other => other.into(),
     }
 }

@@ -206,10 +206,7 @@ async fn record(
         Ok(reported) => answer(reporting, call.clone(), reported).await,
         Err(problem) => Err(problem),
     };
-    // What is wrong with the key was told by the change; where, is said here.
-    let refused = once::refusal(&call).map(|error| parameters::problem(error).into_response());
-    let response = response.unwrap_or_else(IntoResponse::into_response);
-    Ok(once::answer(&call, refused.unwrap_or(response)).await)
+    Ok(once::answer(&call, response.unwrap_or_else(IntoResponse::into_response)).await)
 }
 
 async fn answer(

@@ -11,7 +11,7 @@ use utoipa::openapi::{
 
 use super::{
     super::{
-        graph::Graph,
+        graph::{Graph, Shape},
         resource::{BrokenResource, Prepared},
     },
     component,
@@ -44,6 +44,13 @@ pub(super) fn fragment(
     components: &mut Components,
 ) -> Result<RefOr<Schema>, BrokenResource> {
     Reader { document, graph, components }.fragment(name)
+}
+
+/// The enum that a parameter is of, among the components.
+pub(super) fn values(shape: &Shape, graph: &Graph, components: &mut Components) {
+    if let Shape::OneOf { name, .. } | Shape::SomeOf { name, .. } = shape {
+        component(components, name, enumeration(graph, name));
+    }
 }
 
 struct Reader<'a> {
@@ -139,7 +146,7 @@ impl Reader<'_> {
 }
 
 /// An enum with what its values mean.
-pub(super) fn enumeration(graph: &Graph, name: &str) -> Schema {
+fn enumeration(graph: &Graph, name: &str) -> Schema {
     let values = graph.values(name).unwrap_or_default();
     let meanings: Vec<_> =
         values.iter().map(|(value, text)| format!("- `{value}`: {text}")).collect();

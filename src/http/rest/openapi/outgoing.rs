@@ -115,11 +115,10 @@ fn parameter(name: &str, place: ParameterIn, description: &str) -> ParameterBuil
 
 /// What every read takes besides its own parameters.
 fn conditions() -> [Parameter; 2] {
-    let text =
-        |maximum| ObjectBuilder::new().schema_type(Type::String).max_length(Some(maximum)).build();
+    let text = || ObjectBuilder::new().schema_type(Type::String).build();
     [
         parameter("If-None-Match", ParameterIn::Header, "Tags of content that the caller has.")
-            .schema(Some(text(1_024)))
+            .schema(Some(text()))
             .build(),
         parameter(
             "X-Correlation-ID",
@@ -127,7 +126,7 @@ fn conditions() -> [Parameter; 2] {
             "The caller's own name for the request; another one is made if it is not \
              `[A-Za-z0-9._-]{1,128}`.",
         )
-        .schema(Some(text(1_024)))
+        .schema(Some(text()))
         .build(),
     ]
 }
