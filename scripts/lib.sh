@@ -128,7 +128,7 @@ ensure_pip() {
   fi
 }
 
-# The OpenLineage clients that the tests run, in an environment of their own.
+# The Python clients that the tests run, in an environment of their own.
 ensure_python_clients() {
   local requirements=$top/tests/clients/requirements.txt
   local folder=$CARGO_TARGET_DIR/python-clients
@@ -136,7 +136,7 @@ ensure_python_clients() {
   if cmp -s "$requirements" "$folder/installed" && "$DRR_TEST_PYTHON" -c 'import openlineage' 2>/dev/null; then
     return
   fi
-  say "installing the OpenLineage clients into $folder"
+  say "installing the Python clients into $folder"
   ensure_pip
   rm -rf "$folder"
   mkdir -p "$CARGO_TARGET_DIR"
@@ -144,8 +144,8 @@ ensure_python_clients() {
   python3 -m venv --without-pip "$folder" >&2
   "${pip[@]}" --python "$DRR_TEST_PYTHON" install --quiet --disable-pip-version-check \
     --no-deps --only-binary :all: -r "$requirements" >&2
-  "$DRR_TEST_PYTHON" -c 'import duckdb, openlineage.client, dbt.cli.main' ||
-    die "the OpenLineage clients were installed and do not work"
+  "$DRR_TEST_PYTHON" -c 'import dagster, duckdb, openlineage.client, dbt.cli.main' ||
+    die "the Python clients were installed and do not work"
   cp "$requirements" "$folder/installed"
 }
 
