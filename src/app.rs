@@ -27,6 +27,7 @@ use crate::{
         authentication::Authentication,
         body::BodyLimits,
         lineage::{self, Lineage},
+        once::{KeyRule, Once},
         operations::{self, NotReady, Operations, ReadinessCheck},
         subgraph::Execution,
     },
@@ -211,8 +212,11 @@ fn routes(authentication: &Authentication, limits: &Limits) -> Router {
 
 /// What the platform's own services have besides.
 fn internal_routes(authentication: &Authentication, limits: &Limits) -> Router {
-    let lineage =
-        Lineage { authentication: authentication.clone(), limits: BodyLimits::lineage(limits) };
+    let lineage = Lineage {
+        authentication: authentication.clone(),
+        limits: BodyLimits::lineage(limits),
+        once: Once::new(KeyRule::Optional, limits),
+    };
     routes(authentication, limits)
         .route("/api/v1/lineage", post(lineage::ingest).with_state(lineage))
 }

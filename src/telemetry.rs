@@ -119,6 +119,10 @@ fn describe() {
         "Audit events of failed calls that could not be written."
     );
     describe_counter!(
+        "drr_idempotency_total",
+        "Requests and changes with an idempotency key, by what came of the key."
+    );
+    describe_counter!(
         "drr_freshness_policies_applied_total",
         "Datasets brought up to date with the policy that applies to them."
     );

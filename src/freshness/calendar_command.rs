@@ -1,6 +1,7 @@
 //! Setting and removing calendars: each a transaction with its audit event.
 
 use chrono::NaiveDate;
+use serde::{Deserialize, Serialize};
 
 use super::{
     applying,
@@ -8,16 +9,18 @@ use super::{
     model::exclusions::parse_dates,
 };
 use crate::{
-    audit::{self, Entry, Outcome, trail},
+    audit::{
+        Entry, Outcome,
+        trail::{self, Done},
+    },
     auth::policy::Operation,
     call::Call,
     dataset::model::{Description, Domain},
-    db::TenantTx,
     error::{Error, ErrorCode, Result},
 };
 
 /// How changing a calendar ended.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Changed {
     /// As it was asked, and so many datasets were brought up to date.
     Done(usize),
@@ -25,6 +28,18 @@ pub enum Changed {
     OtherVersion,
     /// Not at all: a policy that is in force names it.
     InUse,
+}
+
+impl Changed {
+    /// With its audit event.
+    fn done(self, operation: Operation, name: &str) -> Done<Self> {
+        let resource = Some(format!("calendar:{name}"));
+        let outcome = match self {
+            Self::Done(_) => Outcome::Success,
+            Self::OtherVersion | Self::InUse => Outcome::Rejected(ErrorCode::Conflict),
+        };
+        Done::new(self, vec![Entry { operation, dataset_id: None, resource, outcome }])
+    }
 }
 
 /// A calendar to be, as it was asked for.
@@ -56,25 +71,26 @@ fn read_name(name: String) -> Result<String> {
 /// datasets.
 pub async fn set(call: &Call, new: NewCalendar) -> Result<Changed> {
     let operation = Operation::FreshnessCalendarSet;
-    trail::change(call, operation, None, async {
-        let name = read_name(new.name)?;
+    let expected = new.expected_version;
+    let prepare = async {
         let description = new.description.map(Description::parse).transpose()?;
-        let dates = parse_dates("dates", new.dates)?;
-        let tx = call.db().write().await?;
-        applying::hold_all(&tx).await?;
-        let before = calendars::named(&tx, &name).await?;
-        if !is_at(before.as_ref(), new.expected_version) {
-            return finish(call, tx, operation, &name, Changed::OtherVersion).await;
+        Ok((read_name(new.name)?, description, parse_dates("dates", new.dates)?))
+    };
+    trail::change(call, operation, None, prepare, async |tx, (name, description, dates)| {
+        applying::hold_all(tx).await?;
+        let before = calendars::named(tx, &name).await?;
+        if !is_at(before.as_ref(), expected) {
+            return Ok(Changed::OtherVersion.done(operation, &name));
         }
-        if before.is_none() && calendars::all(&tx).await?.len() >= MAX_CALENDARS {
+        if before.is_none() && calendars::all(tx).await?.len() >= MAX_CALENDARS {
             let maximum = MAX_CALENDARS as u64;
             return Err(Error::LimitExceeded { limit: "calendars", maximum });
         }
         let description = description.map(|description| description.as_str().to_owned());
-        calendars::put(&tx, call, &name, description, &dates).await?;
-        let datasets = applying::judged_by_calendar(&tx, &name).await?;
-        applying::apply(&tx, &datasets, call.now()).await?;
-        finish(call, tx, operation, &name, Changed::Done(datasets.len())).await
+        calendars::put(tx, call, &name, description, &dates).await?;
+        let datasets = applying::judged_by_calendar(tx, &name).await?;
+        applying::apply(tx, &datasets, call.now()).await?;
+        Ok(Changed::Done(datasets.len()).done(operation, &name))
     })
     .await
 }
@@ -90,40 +106,21 @@ fn is_at(calendar: Option<&Calendar>, expected: Option<i64>) -> bool {
 /// [`Error::Forbidden`]; [`Error::NotFound`] for one that does not exist.
 pub async fn remove(call: &Call, name: String, expected_version: Option<i64>) -> Result<Changed> {
     let operation = Operation::FreshnessCalendarRemove;
-    trail::change(call, operation, None, async {
-        let name = read_name(name)?;
-        let tx = call.db().write().await?;
-        applying::hold_all(&tx).await?;
-        let before = calendars::named(&tx, &name).await?;
+    trail::change(call, operation, None, async { read_name(name) }, async |tx, name| {
+        applying::hold_all(tx).await?;
+        let before = calendars::named(tx, &name).await?;
         if before.is_none() {
             return Err(Error::NotFound("freshness calendar"));
         }
         let changed = if !is_at(before.as_ref(), expected_version) {
             Changed::OtherVersion
-        } else if calendars::is_named(&tx, &name).await? {
+        } else if calendars::is_named(tx, &name).await? {
             Changed::InUse
         } else {
-            calendars::remove(&tx, &name).await?;
+            calendars::remove(tx, &name).await?;
             Changed::Done(0)
         };
-        finish(call, tx, operation, &name, changed).await
+        Ok(changed.done(operation, &name))
     })
     .await
-}
-
-async fn finish(
-    call: &Call,
-    tx: TenantTx,
-    operation: Operation,
-    name: &str,
-    changed: Changed,
-) -> Result<Changed> {
-    let resource = Some(format!("calendar:{name}"));
-    let outcome = match changed {
-        Changed::Done(_) => Outcome::Success,
-        Changed::OtherVersion | Changed::InUse => Outcome::Rejected(ErrorCode::Conflict),
-    };
-    audit::append(&tx, call, &[Entry { operation, dataset_id: None, resource, outcome }]).await?;
-    tx.commit().await?;
-    Ok(changed)
 }

@@ -1,6 +1,7 @@
 //! Setting and removing policies: each a transaction with its audit event.
 
 use chrono::{DateTime, NaiveDate, Utc, Weekday};
+use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use super::{
@@ -11,7 +12,10 @@ use super::{
     repository::{self, Record},
 };
 use crate::{
-    audit::{self, Entry, Outcome, trail},
+    audit::{
+        Entry, Outcome,
+        trail::{self, Done},
+    },
     auth::policy::Operation,
     call::Call,
     db::TenantTx,
@@ -22,7 +26,7 @@ use crate::{
 pub const MAX_SELECTOR_POLICIES: usize = 1_000;
 
 /// How setting or removing a policy ended.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Changed {
     /// It was done to this version, and so many datasets were brought up to date.
     Done(PolicyKey, usize),
@@ -36,6 +40,18 @@ impl Changed {
             Self::Done(..) => Outcome::Success,
             Self::OtherVersion => Outcome::Rejected(ErrorCode::Conflict),
         }
+    }
+
+    /// With its audit event.
+    fn done(
+        self,
+        operation: Operation,
+        dataset_id: Option<Uuid>,
+        policy_id: Option<Uuid>,
+    ) -> Done<Self> {
+        let resource = policy_id.map(|id| format!("policy:{id}"));
+        let outcome = self.outcome();
+        Done::new(self, vec![Entry { operation, dataset_id, resource, outcome }])
     }
 }
 
@@ -160,25 +176,27 @@ async fn add(tx: &TenantTx, call: &Call, mut policy: Policy) -> Result<PolicyKey
 /// [`Error::Conflict`] for a retired one, [`Error::BadUserInput`] for a policy that makes no sense.
 pub async fn set(call: &Call, dataset_id: Result<Uuid>, new: NewPolicy) -> Result<Changed> {
     let operation = Operation::FreshnessPolicySet;
-    trail::change(call, operation, dataset_id.clone().ok(), async {
+    let (about, expected) = (dataset_id.clone().ok(), new.expected_version);
+    let prepare = async {
         let id = dataset_id?;
-        let expected = new.expected_version;
-        let mut policy = new.read(id, Target::Dataset(id), call.now())?;
-        let tx = call.db().write().await?;
-        applying::hold(&tx).await?;
-        if !applying::lock(&tx, id).await?.ok_or(Error::NotFound("dataset"))? {
+        new.read(id, Target::Dataset(id), call.now())
+    };
+    trail::change(call, operation, about, prepare, async |tx, mut policy| {
+        let id = policy.id;
+        applying::hold(tx).await?;
+        if !applying::lock(tx, id).await?.ok_or(Error::NotFound("dataset"))? {
             return Err(Error::Conflict("the dataset is retired".into()));
         }
-        let versions = Versions::of(repository::latest(&tx, id).await?.as_ref());
+        let versions = Versions::of(repository::latest(tx, id).await?.as_ref());
         let changed = if versions.is(expected) {
             policy.version = versions.next()?;
-            let key = add(&tx, call, policy).await?;
-            applying::apply(&tx, &[id], call.now()).await?;
+            let key = add(tx, call, policy).await?;
+            applying::apply(tx, &[id], call.now()).await?;
             Changed::Done(key, 1)
         } else {
             Changed::OtherVersion
         };
-        finish(call, tx, operation, (Some(id), None), changed).await
+        Ok(changed.done(operation, Some(id), None))
     })
     .await
 }
@@ -199,34 +217,37 @@ pub async fn set_for_selector(
     new: NewPolicy,
 ) -> Result<Changed> {
     let operation = Operation::FreshnessPolicySetForSelector;
-    trail::change(call, operation, None, async {
+    let expected = new.expected_version;
+    let prepare = async {
         let known = which.transpose()?;
-        let id = known.unwrap_or_else(|| call.new_id());
         let selector = Selector::parse(domain, tags)?;
-        let expected = new.expected_version;
-        let mut policy = new.read(id, Target::Selector(selector.clone()), call.now())?;
-        let tx = call.db().write().await?;
-        applying::hold_all(&tx).await?;
+        let id = known.unwrap_or_else(|| call.new_id());
+        let policy = new.read(id, Target::Selector(selector.clone()), call.now())?;
+        Ok((known.is_some(), selector, policy))
+    };
+    trail::change(call, operation, None, prepare, async |tx, (known, selector, mut policy)| {
+        let id = policy.id;
+        applying::hold_all(tx).await?;
         let (mut before, mut versions) = (selector.clone(), Versions::of(None));
-        if known.is_some() {
-            let record = in_force(&tx, id).await?.filter(|record| record.dataset_id.is_none());
+        if known {
+            let record = in_force(tx, id).await?.filter(|record| record.dataset_id.is_none());
             let record = record.ok_or(Error::NotFound("freshness policy"))?;
             versions = Versions::of(Some(&record));
             before = Selector::parse(record.selector_domain, record.selector_tags)?;
-        } else if repository::selectors(&tx).await?.len() >= MAX_SELECTOR_POLICIES {
+        } else if repository::selectors(tx).await?.len() >= MAX_SELECTOR_POLICIES {
             let maximum = MAX_SELECTOR_POLICIES as u64;
             return Err(Error::LimitExceeded { limit: "selectorPolicies", maximum });
         }
         let changed = if versions.is(expected) {
             policy.version = versions.next()?;
-            let key = add(&tx, call, policy).await?;
-            let datasets = applying::selected(&tx, &selector, &before).await?;
-            applying::apply(&tx, &datasets, call.now()).await?;
+            let key = add(tx, call, policy).await?;
+            let datasets = applying::selected(tx, &selector, &before).await?;
+            applying::apply(tx, &datasets, call.now()).await?;
             Changed::Done(key, datasets.len())
         } else {
             Changed::OtherVersion
         };
-        finish(call, tx, operation, (None, Some(id)), changed).await
+        Ok(changed.done(operation, None, Some(id)))
     })
     .await
 }
@@ -248,54 +269,37 @@ pub async fn remove(
     expected_version: Option<i32>,
 ) -> Result<Changed> {
     let operation = Operation::FreshnessPolicyRemove;
-    trail::change(call, operation, None, async {
-        let id = which?;
-        let tx = call.db().write().await?;
+    trail::change(call, operation, None, async { which }, async |tx, id| {
         let missing = || Error::NotFound("freshness policy");
-        let found = in_force(&tx, id).await?.filter(|record| !own || record.dataset_id.is_some());
+        let found = in_force(tx, id).await?.filter(|record| !own || record.dataset_id.is_some());
         let target = found.ok_or_else(missing)?.dataset_id;
         match target {
-            Some(_) => applying::hold(&tx).await?,
-            None => applying::hold_all(&tx).await?,
+            Some(_) => applying::hold(tx).await?,
+            None => applying::hold_all(tx).await?,
         }
         if let Some(dataset_id) = target {
-            applying::lock(&tx, dataset_id).await?;
+            applying::lock(tx, dataset_id).await?;
         }
         // As it is now that nobody else changes it.
-        let record = in_force(&tx, id).await?.ok_or_else(missing)?;
+        let record = in_force(tx, id).await?.ok_or_else(missing)?;
         let versions = Versions::of(Some(&record));
         let changed = if versions.is(expected_version) {
             let version = versions.next()?;
             let before = PolicyKey { policy_id: id, version: versions.last };
-            repository::remove(&tx, call, before).await?;
+            repository::remove(tx, call, before).await?;
             let datasets = match target {
                 Some(dataset_id) => vec![dataset_id],
                 None => {
                     let selector = Selector::parse(record.selector_domain, record.selector_tags)?;
-                    applying::selected(&tx, &selector, &selector).await?
+                    applying::selected(tx, &selector, &selector).await?
                 }
             };
-            applying::apply(&tx, &datasets, call.now()).await?;
+            applying::apply(tx, &datasets, call.now()).await?;
             Changed::Done(PolicyKey { policy_id: id, version }, datasets.len())
         } else {
             Changed::OtherVersion
         };
-        let policy_id = Some(id).filter(|_| target.is_none());
-        finish(call, tx, operation, (target, policy_id), changed).await
+        Ok(changed.done(operation, target, Some(id).filter(|_| target.is_none())))
     })
     .await
-}
-
-async fn finish(
-    call: &Call,
-    tx: TenantTx,
-    operation: Operation,
-    (dataset_id, policy_id): (Option<Uuid>, Option<Uuid>),
-    changed: Changed,
-) -> Result<Changed> {
-    let resource = policy_id.map(|id| format!("policy:{id}"));
-    let outcome = changed.outcome();
-    audit::append(&tx, call, &[Entry { operation, dataset_id, resource, outcome }]).await?;
-    tx.commit().await?;
-    Ok(changed)
 }

@@ -26,6 +26,8 @@ mod graph;
 #[cfg(test)]
 mod lineage;
 #[cfg(test)]
+mod once;
+#[cfg(test)]
 mod operations;
 #[cfg(test)]
 mod policy;

@@ -6,6 +6,7 @@
 
 use std::cmp::Reverse;
 
+use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use crate::{
@@ -76,7 +77,7 @@ impl std::fmt::Display for Selector {
 }
 
 /// A version of a policy, as it is referred to.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct PolicyKey {
     /// The policy.
     pub policy_id: Uuid,
