@@ -29,6 +29,7 @@ use crate::{
         lineage::{self, Lineage},
         once::{KeyRule, Once},
         operations::{self, NotReady, Operations, ReadinessCheck},
+        rest::{BrokenResource, Rest},
         subgraph::Execution,
     },
     telemetry::{self, TelemetryError},
@@ -85,6 +86,9 @@ pub enum StartError {
         /// The system's answer.
         source: io::Error,
     },
+    /// A resource of REST does not fit the graph.
+    #[error(transparent)]
+    Rest(#[from] BrokenResource),
     /// There are no metrics.
     #[error(transparent)]
     Telemetry(#[from] TelemetryError),
@@ -160,8 +164,8 @@ impl App {
             tasks,
         };
         let serving = [
-            (public, routes(&authentication, &limits)),
-            (internal, internal_routes(&authentication, &limits)),
+            (public, routes(&authentication, &limits)?),
+            (internal, internal_routes(&authentication, &limits)?),
             (operations, operations::router(health)),
         ];
         Ok(app.serve(serving, &limits, &clock))
@@ -204,21 +208,37 @@ async fn bind(kind: ListenerKind, address: SocketAddr) -> Result<BoundListener, 
     })
 }
 
-/// What both listeners have.
-fn routes(authentication: &Authentication, limits: &Limits) -> Router {
-    let execution = Execution::new(authentication.clone(), graphql::subgraph());
-    Router::new().route("/graphql", http::graphql::route(execution, limits))
+/// What users have.
+fn routes(authentication: &Authentication, limits: &Limits) -> Result<Router, BrokenResource> {
+    let (graph, rest) = graph(authentication, limits)?;
+    Ok(graph.merge(rest.routes(ListenerKind::Public)?))
 }
 
-/// What the platform's own services have besides.
-fn internal_routes(authentication: &Authentication, limits: &Limits) -> Router {
+/// The graph, as GraphQL and as what REST is made of.
+fn graph(
+    authentication: &Authentication,
+    limits: &Limits,
+) -> Result<(Router, Rest), BrokenResource> {
+    let subgraph = graphql::subgraph();
+    let rest = Rest::new(authentication.clone(), subgraph.clone(), limits)?;
+    let execution = Execution::new(authentication.clone(), subgraph);
+    Ok((Router::new().route("/graphql", http::graphql::route(execution, limits)), rest))
+}
+
+/// What the platform's own services have: the same, and ways to report.
+fn internal_routes(
+    authentication: &Authentication,
+    limits: &Limits,
+) -> Result<Router, BrokenResource> {
     let lineage = Lineage {
         authentication: authentication.clone(),
         limits: BodyLimits::lineage(limits),
         once: Once::new(KeyRule::Optional, limits),
     };
-    routes(authentication, limits)
-        .route("/api/v1/lineage", post(lineage::ingest).with_state(lineage))
+    let (graph, rest) = graph(authentication, limits)?;
+    Ok(graph
+        .merge(rest.internal_routes(limits)?)
+        .route("/api/v1/lineage", post(lineage::ingest).with_state(lineage)))
 }
 
 async fn keep_partitions(db: Db, clock: SharedClock, stop: CancellationToken) {

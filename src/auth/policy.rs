@@ -40,6 +40,8 @@ pub enum Operation {
     RunEventsRecord,
     /// Run events, as OpenLineage.
     LineageIngest,
+    /// What dbt found, as its `sources.json`.
+    DbtSourcesImport,
     /// What the caller's own token says.
     MeRead,
     /// The schema of this API.
@@ -48,7 +50,7 @@ pub enum Operation {
 
 impl Operation {
     /// Every operation, once.
-    pub const ALL: [Self; 15] = [
+    pub const ALL: [Self; 16] = [
         Self::DatasetRead,
         Self::DatasetRegister,
         Self::DatasetUpdate,
@@ -62,6 +64,7 @@ impl Operation {
         Self::RunRead,
         Self::RunEventsRecord,
         Self::LineageIngest,
+        Self::DbtSourcesImport,
         Self::MeRead,
         Self::SchemaIntrospect,
     ];
@@ -83,6 +86,7 @@ impl Operation {
             Self::RunRead => "run.read",
             Self::RunEventsRecord => "run_events.record",
             Self::LineageIngest => "lineage.ingest",
+            Self::DbtSourcesImport => "dbt_sources.import",
             Self::MeRead => "me.read",
             Self::SchemaIntrospect => "schema.introspect",
         }
@@ -182,6 +186,7 @@ pub const RULES: [Rule; Operation::ALL.len()] = [
     Rule { operation: Operation::RunRead, grants: READERS },
     Rule { operation: Operation::RunEventsRecord, grants: WRITERS },
     Rule { operation: Operation::LineageIngest, grants: WRITERS },
+    Rule { operation: Operation::DbtSourcesImport, grants: WRITERS },
     Rule { operation: Operation::MeRead, grants: EVERYONE },
     Rule { operation: Operation::SchemaIntrospect, grants: EVERYONE },
 ];

@@ -4,6 +4,7 @@ mod config;
 mod database;
 mod demo;
 mod development;
+mod import;
 mod migrate;
 mod output;
 mod schema;
@@ -69,6 +70,8 @@ enum Command {
     Config(config::Arguments),
     /// Show the schema of the GraphQL API.
     Schema(schema::Arguments),
+    /// Send what another tool found to a running service.
+    Import(import::Arguments),
     /// Fill the database with deterministic synthetic data.
     Seed(seed::Arguments),
 }
@@ -101,6 +104,7 @@ async fn run(Cli { common, command }: Cli) -> Result<(), Failure> {
             schema::run(&arguments);
             Ok(())
         }
+        Command::Import(arguments) => import::run(arguments).await,
         Command::Seed(arguments) => seed::run(&common, arguments).await,
     }
 }

@@ -29,7 +29,7 @@ use crate::{
         scalars::{BigInt, uuid},
         shared,
     },
-    refresh::graphql::{self as refresh, DatasetRun, RefreshState, RunCursor},
+    refresh::graphql::{self as refresh, DatasetRun, ExternalVerdict, RefreshState, RunCursor},
 };
 
 /// Whether a dataset is in use.
@@ -201,6 +201,11 @@ impl Dataset {
         #[graphql(desc = "Go on after this cursor.")] after: Option<String>,
     ) -> Result<PolicyConnection> {
         freshness::versions(context, self.0.dataset_id, first, after.as_deref()).await
+    }
+
+    /// What other tools found about its freshness; it decides nothing here.
+    async fn external_verdicts(&self, context: &Context<'_>) -> Result<Vec<ExternalVerdict>> {
+        refresh::verdicts(context, self.0.dataset_id).await
     }
 
     /// The runs that wrote it, latest first.

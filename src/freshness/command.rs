@@ -256,8 +256,8 @@ async fn in_force(tx: &TenantTx, policy_id: Uuid) -> Result<Option<Record>> {
     Ok(repository::latest(tx, policy_id).await?.filter(|record| !record.removed))
 }
 
-/// Takes a policy away: of a dataset, which has the dataset's id, or of a selector. What it was for
-/// is then judged by the next most specific policy.
+/// Takes a policy away: of a dataset (`own`), which has the dataset's id, or any. What it was for is
+/// then judged by the next most specific policy.
 ///
 /// # Errors
 /// [`Error::Forbidden`]; [`Error::NotFound`] for a missing, a foreign or a removed policy,
@@ -265,12 +265,14 @@ async fn in_force(tx: &TenantTx, policy_id: Uuid) -> Result<Option<Record>> {
 pub async fn remove(
     call: &Call,
     which: Result<Uuid>,
+    own: bool,
     expected_version: Option<i32>,
 ) -> Result<Changed> {
     let operation = Operation::FreshnessPolicyRemove;
     trail::change(call, operation, None, async { which }, async |tx, id| {
         let missing = || Error::NotFound("freshness policy");
-        let target = in_force(tx, id).await?.ok_or_else(missing)?.dataset_id;
+        let found = in_force(tx, id).await?.filter(|record| !own || record.dataset_id.is_some());
+        let target = found.ok_or_else(missing)?.dataset_id;
         match target {
             Some(_) => applying::hold(tx).await?,
             None => applying::hold_all(tx).await?,

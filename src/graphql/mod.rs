@@ -25,7 +25,7 @@ use crate::{
     },
     refresh::{
         graphql::{RefreshMutation, RefreshQuery},
-        loader::{LogsOfRuns, RunPages, Runs, States},
+        loader::{LogsOfRuns, RunPages, Runs, States, Verdicts},
     },
 };
 
@@ -70,6 +70,7 @@ pub fn with_call(request: Request, call: Call) -> Request {
         .data(Runs::new(&call))
         .data(LogsOfRuns::new(&call))
         .data(RunPages::new(&call))
+        .data(Verdicts::new(&call))
         .data(call)
 }
 

@@ -7,7 +7,10 @@ use async_graphql::{
 use chrono::{DateTime, Utc};
 use uuid::Uuid;
 
-pub use super::mutation::RefreshMutation;
+pub use super::{
+    external::graphql::{ExternalVerdict, verdicts},
+    mutation::RefreshMutation,
+};
 use super::{
     loader::{LogsOfRuns, RunPage, RunPages, Runs, States},
     model,

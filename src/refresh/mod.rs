@@ -7,6 +7,7 @@
 //! [`record`] is the one way in, for OpenLineage and for GraphQL alike: event → run → log → state,
 //! in one transaction.
 
+pub mod external;
 pub mod graphql;
 pub mod loader;
 pub mod model;
@@ -14,6 +15,7 @@ mod mutation;
 mod observed;
 pub mod openlineage;
 pub mod record;
+pub mod report;
 pub mod repository;
 mod resolve;
 mod state_store;

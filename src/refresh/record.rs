@@ -7,10 +7,11 @@
 use std::collections::{BTreeMap, HashMap, HashSet, btree_map::Entry as RunEntry};
 
 use chrono::{DateTime, Utc};
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use uuid::Uuid;
 
 use super::{
+    external::{model::Verdict, store as verdicts},
     model::{ContentHash, Event, RunEvent, RunFold},
     observed,
     resolve::{self, Ids},
@@ -53,12 +54,48 @@ pub async fn record<E: Coded>(
     operation: Operation,
     submitted: impl Future<Output = Result<Vec<Submitted>, E>> + Send,
 ) -> Result<Vec<Recorded>, E> {
-    trail::change(call, operation, None, submitted, async |tx, submitted| {
-        let done = record_all(tx, call, operation, submitted).await?;
-        Ok(done.map(|outcomes| {
-            count(&outcomes);
-            outcomes
-        }))
+    let batch = async {
+        let events = submitted.await?;
+        Ok::<_, E>(Batch { events, verdicts: Vec::new(), told: () })
+    };
+    let (outcomes, ()) = record_with(call, operation, batch).await?;
+    Ok(outcomes)
+}
+
+/// What is to be recorded together.
+#[derive(Debug)]
+pub(super) struct Batch<T> {
+    /// The events.
+    pub events: Vec<Submitted>,
+    /// Beside each event the verdict of another tool, or none: it is kept if its event stands.
+    pub verdicts: Vec<Option<Verdict>>,
+    /// What the caller is to be told besides, and told again if the call comes again.
+    pub told: T,
+}
+
+/// The same with all that a batch may have.
+///
+/// # Errors
+/// As for [`record`].
+pub(super) async fn record_with<T, E>(
+    call: &Call,
+    operation: Operation,
+    batch: impl Future<Output = Result<Batch<T>, E>> + Send,
+) -> Result<(Vec<Recorded>, T), E>
+where
+    T: Serialize + DeserializeOwned,
+    E: Coded,
+{
+    trail::change(call, operation, None, batch, async |tx, batch| {
+        let Batch { events, verdicts, told } = batch;
+        let (outcomes, entries, ids) = record_all(tx, call, operation, events).await?;
+        let stands = |outcome: &Recorded| !matches!(outcome, Recorded::Rejected(_));
+        let kept = outcomes.iter().zip(&verdicts).filter(|(outcome, _)| stands(outcome));
+        let kept = kept.filter_map(|(_, verdict)| verdict.as_ref());
+        let kept = kept.filter_map(|verdict| Some((*ids.get(&verdict.dataset)?, verdict)));
+        verdicts::keep(tx, kept, call.now()).await?;
+        count(&outcomes);
+        Ok(Done::new((outcomes, told), entries))
     })
     .await
 }
@@ -68,7 +105,7 @@ async fn record_all(
     call: &Call,
     operation: Operation,
     submitted: Vec<Submitted>,
-) -> Result<Done<Vec<Recorded>>> {
+) -> Result<(Vec<Recorded>, Vec<Entry>, Ids)> {
     let received = submitted.len();
     let (mut events, mut refused) = (Events::new(), Refused::new());
     for (index, submitted) in submitted.into_iter().enumerate() {
@@ -106,7 +143,7 @@ async fn record_all(
         let outcome = Outcome::Success;
         entries.push(Entry { operation, dataset_id: None, resource: None, outcome });
     }
-    Ok(Done::new(outcomes, entries))
+    Ok((outcomes, entries, ids))
 }
 
 /// The events of a batch that could be read, by their place in it.

@@ -36,6 +36,8 @@ mod program;
 #[cfg(test)]
 mod readme;
 #[cfg(test)]
+mod rest;
+#[cfg(test)]
 mod sdl;
 #[cfg(test)]
 mod secrets;

@@ -176,24 +176,53 @@ pub const ENTRIES: &[Entry] = &[
     entry("/api/v1/lineage", "lineage", "", |_| {
         run_event("START", "2026-11-01T00:00:00Z", RUN, "kept")
     }),
+    entry("/api/v1/imports/dbt-sources", "dbt.import", "?namespace=warehouse", |_| {
+        crate::rest::dbt::file(json!([crate::rest::dbt::result("kept", "pass", 1)]))
+    }),
+    entry("/storage/v1/openapi.json", "schema", "", |_| Value::Null),
+    entry("/storage/v1/datasets", "dataset.read", "", |_| Value::Null),
+    entry("/storage/v1/datasets/{id}", "dataset.read", "", |_| Value::Null),
+    entry("/storage/v1/datasets/{id}/freshness", "freshness.read", "", |_| Value::Null),
+    entry("/storage/v1/datasets/{id}/runs", "run.read", "", |_| Value::Null),
+    entry(
+        "/storage-internal/v1/datasets/{id}/refresh-state",
+        "events.record",
+        "",
+        |_| json!({ "state": "START", "eventTime": "2026-11-01T00:00:00Z" }),
+    ),
 ];
 
-/// The routes besides those that need no token.
 const GRAPHQL: &str = "/graphql";
-const LINEAGE: &str = "/api/v1/lineage";
+
+/// Whether a route is one of REST that is read.
+fn is_read(route: &str) -> bool {
+    route.starts_with("/storage/v1/")
+}
 
 impl Entry {
     pub fn request(&self, world: &World, url: String) -> RequestBuilder {
         let variables = (self.variables)(world);
-        let request = world.app.http.post(url);
+        if is_read(self.reaches) {
+            return world.app.http.get(url.replace("{id}", &world.kept));
+        }
+        let url = url.replace("{id}", &world.kept) + self.query();
+        let request = world.app.http.post(url).header("idempotency-key", "k");
         if self.reaches.starts_with('/') {
             return request.json(&variables);
         }
         request.json(&json!({ "query": self.document, "variables": variables }))
     }
 
+    /// What comes after the path: a route has that in place of a document.
+    fn query(&self) -> &'static str {
+        if self.reaches.starts_with('/') { self.document } else { "" }
+    }
+
     /// The addresses that it is answered at.
     pub fn urls(&self, app: &TestApp) -> Vec<String> {
+        if is_read(self.reaches) {
+            return vec![app.public(self.reaches), app.internal(self.reaches)];
+        }
         if self.reaches.starts_with('/') {
             return vec![app.internal(self.reaches)];
         }
@@ -209,6 +238,7 @@ impl Entry {
         let only = |code: &str| codes == BTreeSet::from([Some(code)]) || answer["code"] == code;
         match status {
             StatusCode::CREATED if self.operation == "lineage" => Verdict::Allowed,
+            StatusCode::OK if self.reaches.starts_with('/') => Verdict::Allowed,
             StatusCode::OK if errors.is_empty() => {
                 let data = answer["data"].as_object().unwrap();
                 let found = |value: &Value| !value.is_null() && *value != json!([null]);
@@ -278,7 +308,7 @@ fn no_wrong_allow_and_no_wrong_deny_over_http() {
 }
 
 /// The paths given to axum, in the sources: a router does not tell its routes.
-fn routes() -> BTreeSet<String> {
+pub fn routes() -> BTreeSet<String> {
     let mut found = BTreeSet::new();
     for (_, source) in crate::architecture::sources() {
         let code = source.split("#[cfg(test)]").next().unwrap();
@@ -371,13 +401,27 @@ fn nothing_answers_without_a_token_and_each_route_at_its_own_door() {
                 ("operations", app.operations(&route)),
             ];
             for (door, url) in doors {
-                let method = if open.contains(&route) { Method::GET } else { Method::POST };
+                let reads = open.contains(&route) || is_read(&route);
+                let method = if reads { Method::GET } else { Method::POST };
                 let request =
                     app.http.request(method, url).json(&json!({ "query": "{ me { role } }" }));
-                let should = match (door, route.as_str()) {
-                    ("operations", _) if open.contains(&route) => 200,
-                    ("public" | "internal", GRAPHQL) | ("internal", LINEAGE) => 401,
-                    _ => 404,
+                let should = match door {
+                    "operations" => {
+                        if open.contains(&route) {
+                            200
+                        } else {
+                            404
+                        }
+                    }
+                    _ if open.contains(&route) => 404,
+                    "internal" => 401,
+                    _ => {
+                        if route == GRAPHQL || is_read(&route) {
+                            401
+                        } else {
+                            404
+                        }
+                    }
                 };
                 assert_eq!(request.send().await.unwrap().status(), should, "{route} at {door}");
             }
@@ -438,6 +482,28 @@ fn foreign_and_missing_look_the_same_to_the_last_byte() {
             );
             assert!(!foreign.2.contains("kept"), "{foreign:?}");
         }
+        for reaches in ["", "/freshness", "/runs"] {
+            let rest = |id: &str| {
+                let url = app.public(&format!("/storage/v1/datasets/{id}{reaches}"));
+                bytes(app.http.get(url).bearer_auth(app.token("globex", Role::Reader)))
+            };
+            let foreign = rest(&world.kept).await;
+            assert_eq!(foreign.0, StatusCode::NOT_FOUND);
+            assert_eq!(foreign, rest(missing).await, "{reaches}");
+            for urn in ["acme:warehouse:kept", "globex:warehouse:none", "nobody:a:b"] {
+                assert_eq!(foreign, rest(&format!("urn:drr:dataset:{urn}")).await, "{urn}");
+            }
+        }
+        let report = |id: &str| {
+            let url = format!("/storage-internal/v1/datasets/{id}/refresh-state");
+            let writer = app.token("globex", Role::RuntimeWriter);
+            let request = app.http.post(app.internal(&url)).bearer_auth(writer);
+            let report = json!({ "state": "START", "eventTime": "2026-11-01T00:00:00Z" });
+            bytes(request.header("idempotency-key", "k").json(&report))
+        };
+        let foreign = report(&world.kept).await;
+        assert_eq!(foreign.0, StatusCode::NOT_FOUND, "{foreign:?}");
+        assert_eq!(foreign, report(missing).await);
         let urn = "query($u: String!) { datasetByUrn(urn: $u) { name } }";
         let urns =
             ["acme:warehouse:kept", "acme:warehouse:none", "globex:warehouse:none", "nobody:a:b"];

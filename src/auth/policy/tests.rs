@@ -27,7 +27,9 @@ fn expected(role: &str, machine: bool, scopes: &HashSet<&str>, action: &str) -> 
             "auditor" => audit,
             _ => false,
         },
-        "run_events.record" | "lineage.ingest" => role == "runtime-writer" && write,
+        "run_events.record" | "lineage.ingest" | "dbt_sources.import" => {
+            role == "runtime-writer" && write
+        }
         "dataset.register" => {
             (role == "tenant-admin" && manage) || (role == "runtime-writer" && write)
         }
@@ -60,7 +62,7 @@ fn no_wrong_allow_and_no_wrong_deny() {
             }
         }
     }
-    assert_eq!(allowed + denied, 10 * 2 * 16 * 15);
+    assert_eq!(allowed + denied, 10 * 2 * 16 * 16);
     assert!(allowed < denied, "deny is the default");
 }
 

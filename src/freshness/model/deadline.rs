@@ -172,24 +172,36 @@ impl Deadline {
         warn_grace: Option<i64>,
         fail_grace: Option<i64>,
     ) -> Result<Self> {
-        let cron = Cron::parse(cron)?;
-        let lower_bound = Seconds::parse("lowerBoundSeconds", 1, lower_bound)?;
-        let warn_grace = warn_grace.map(|grace| Seconds::parse("warnAfterSeconds", 0, grace));
-        let fail_grace = fail_grace.map(|grace| Seconds::parse("failAfterSeconds", 0, grace));
-        let (warn_grace, fail_grace) =
-            Seconds::in_order("deadline", warn_grace.transpose()?, fail_grace.transpose()?)?;
-        if let Some(interval) = cron.shortest_interval()
-            && interval < lower_bound.duration()
-        {
-            return Err(Error::bad_input(
+        let deadline = Self::accepted(cron, lower_bound, warn_grace, fail_grace)?;
+        match deadline.cron.shortest_interval() {
+            Some(interval) if interval < deadline.lower_bound.duration() => Err(Error::bad_input(
                 "lowerBoundSeconds",
                 format!(
                     "is longer than the shortest time between two deadlines, {} seconds on the \
                      wall clock: one refresh would have to count for both",
                     interval.num_seconds()
                 ),
-            ));
+            )),
+            _ => Ok(deadline),
         }
+    }
+
+    /// The same of one whose interval was found to be long enough before, which takes a while.
+    ///
+    /// # Errors
+    /// As for [`Self::parse`].
+    pub fn accepted(
+        cron: String,
+        lower_bound: i64,
+        warn_grace: Option<i64>,
+        fail_grace: Option<i64>,
+    ) -> Result<Self> {
+        let cron = Cron::parse(cron)?;
+        let lower_bound = Seconds::parse("lowerBoundSeconds", 1, lower_bound)?;
+        let warn_grace = warn_grace.map(|grace| Seconds::parse("warnAfterSeconds", 0, grace));
+        let fail_grace = fail_grace.map(|grace| Seconds::parse("failAfterSeconds", 0, grace));
+        let (warn_grace, fail_grace) =
+            Seconds::in_order("deadline", warn_grace.transpose()?, fail_grace.transpose()?)?;
         Ok(Self { cron, lower_bound, warn_grace, fail_grace })
     }
 

@@ -13,6 +13,9 @@ audit_event drr_ledger INSERT,SELECT
 audit_event drr_writer INSERT
 audit_event_sequence drr_ledger USAGE
 audit_event_sequence drr_writer USAGE
+dataset_external_verdict drr_auditor SELECT
+dataset_external_verdict drr_reader SELECT
+dataset_external_verdict drr_writer INSERT,SELECT,UPDATE
 dataset_name drr_auditor SELECT
 dataset_name drr_reader SELECT
 dataset_name drr_writer DELETE,INSERT,SELECT

@@ -38,6 +38,8 @@ INSERT INTO dataset_name (tenant_id, namespace, name, dataset_id, is_alias)
   VALUES ('{t}', 'warehouse', 'orders {id}', '{id}', false);
 INSERT INTO dataset_observed_schema (tenant_id, dataset_id, content_hash, fields, first_observed_at, last_observed_at)
   VALUES ('{t}', '{id}', '\\x01', '[]', now(), now());
+INSERT INTO dataset_external_verdict (tenant_id, dataset_id, source, status, snapshotted_at, imported_at)
+  VALUES ('{t}', '{id}', 'DBT', 'PASS', now(), now());
 INSERT INTO dataset_refresh_state (tenant_id, dataset_id, updated_at) VALUES ('{t}', '{id}', now());
 INSERT INTO freshness_policy (tenant_id, policy_id, dataset_id, version, mode, warn_after_seconds, effective_from, created_at, created_by)
   VALUES ('{t}', '{id}', '{id}', 1, 'ACTIVE', 60, now(), now(), 'somebody');

@@ -2,7 +2,7 @@
 //! and the company in which events arrive; a clear answer and no trace for what is refused.
 
 mod answers;
-mod clients;
+pub mod clients;
 mod concurrency;
 mod model;
 mod mutation;
