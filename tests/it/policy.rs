@@ -193,6 +193,8 @@ pub const ENTRIES: &[Entry] = &[
 ];
 
 const GRAPHQL: &str = "/graphql";
+/// The routes that answer no request without an idempotency key.
+const REQUIRES_KEY: [&str; 1] = ["/storage-internal/v1/datasets/{id}/refresh-state"];
 
 /// Whether a route is one of REST that is read.
 fn is_read(route: &str) -> bool {
@@ -200,17 +202,38 @@ fn is_read(route: &str) -> bool {
 }
 
 impl Entry {
+    /// A request of its own, under a key of its own where one is required.
     pub fn request(&self, world: &World, url: String) -> RequestBuilder {
+        let request = self.bare(world, url, self.document);
+        if REQUIRES_KEY.contains(&self.reaches) {
+            return request.header("idempotency-key", world.app.clock.new_id().to_string());
+        }
+        request
+    }
+
+    /// A request under a key, one that has its effect.
+    pub fn keyed(&self, world: &World, url: String, key: &str) -> RequestBuilder {
+        let document = self.document.replace(", expectedVersion: -1", "");
+        self.bare(world, url, &document).header("idempotency-key", key)
+    }
+
+    fn bare(&self, world: &World, url: String, document: &str) -> RequestBuilder {
         let variables = (self.variables)(world);
         if is_read(self.reaches) {
             return world.app.http.get(url.replace("{id}", &world.kept));
         }
         let url = url.replace("{id}", &world.kept) + self.query();
-        let request = world.app.http.post(url).header("idempotency-key", "k");
+        let request = world.app.http.post(url);
         if self.reaches.starts_with('/') {
             return request.json(&variables);
         }
-        request.json(&json!({ "query": self.document, "variables": variables }))
+        request.json(&json!({ "query": document, "variables": variables }))
+    }
+
+    /// Whether it is a way to change something.
+    pub fn changes(&self) -> bool {
+        let route = self.reaches.starts_with('/') && !is_read(self.reaches);
+        route || self.reaches.starts_with("Mutation.")
     }
 
     /// What comes after the path: a route has that in place of a document.
