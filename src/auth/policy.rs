@@ -26,6 +26,12 @@ pub enum Operation {
     FreshnessRead,
     /// A new freshness policy for a dataset.
     FreshnessPolicySet,
+    /// Breaches and what happened to them.
+    BreachRead,
+    /// Taking note of a breach.
+    BreachAcknowledge,
+    /// A time in which nobody is told of a dataset's breaches, and its end.
+    FreshnessMute,
     /// Runs: by id, lists.
     RunRead,
     /// Run events, as this service's own mutation.
@@ -40,13 +46,16 @@ pub enum Operation {
 
 impl Operation {
     /// Every operation, once.
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 14] = [
         Self::DatasetRead,
         Self::DatasetRegister,
         Self::DatasetUpdate,
         Self::DatasetRetire,
         Self::FreshnessRead,
         Self::FreshnessPolicySet,
+        Self::BreachRead,
+        Self::BreachAcknowledge,
+        Self::FreshnessMute,
         Self::RunRead,
         Self::RunEventsRecord,
         Self::LineageIngest,
@@ -64,6 +73,9 @@ impl Operation {
             Self::DatasetRetire => "dataset.retire",
             Self::FreshnessRead => "freshness.read",
             Self::FreshnessPolicySet => "freshness_policy.set",
+            Self::BreachRead => "breach.read",
+            Self::BreachAcknowledge => "breach.acknowledge",
+            Self::FreshnessMute => "freshness.mute",
             Self::RunRead => "run.read",
             Self::RunEventsRecord => "run_events.record",
             Self::LineageIngest => "lineage.ingest",
@@ -159,6 +171,9 @@ pub const RULES: [Rule; Operation::ALL.len()] = [
     Rule { operation: Operation::DatasetRetire, grants: MANAGERS },
     Rule { operation: Operation::FreshnessRead, grants: READERS },
     Rule { operation: Operation::FreshnessPolicySet, grants: MANAGERS },
+    Rule { operation: Operation::BreachRead, grants: READERS },
+    Rule { operation: Operation::BreachAcknowledge, grants: MANAGERS },
+    Rule { operation: Operation::FreshnessMute, grants: MANAGERS },
     Rule { operation: Operation::RunRead, grants: READERS },
     Rule { operation: Operation::RunEventsRecord, grants: WRITERS },
     Rule { operation: Operation::LineageIngest, grants: WRITERS },

@@ -17,6 +17,7 @@ use super::{
 };
 use crate::{
     auth::policy::Operation,
+    breach::graphql::{self as breach, Breach, BreachConnection, BreachState, FreshnessMute},
     call::Call,
     error::{Error, Result},
     freshness::graphql::{self as freshness, Freshness, FreshnessPolicy, FreshnessStatus},
@@ -187,6 +188,29 @@ impl Dataset {
     async fn freshness(&self, context: &Context<'_>) -> Result<Freshness> {
         let last_success_at = refresh::last_success_at(context, self.0.dataset_id).await?;
         freshness::freshness(context, self.0.dataset_id, last_success_at).await
+    }
+
+    /// Its breach that is going on.
+    async fn open_breach(&self, context: &Context<'_>) -> Nullable<Breach> {
+        nullable(breach::open_breach(context, self.0.dataset_id).await)
+    }
+
+    /// Its breaches, the latest first.
+    #[graphql(complexity = "cost(first, 10, child_complexity)")]
+    async fn breaches(
+        &self,
+        context: &Context<'_>,
+        #[graphql(desc = "Going on, or over.")] state: Option<BreachState>,
+        #[graphql(desc = "At most so many; 10 unless said otherwise, 200 at the most.")]
+        first: Option<i32>,
+        #[graphql(desc = "Go on after this cursor.")] after: Option<String>,
+    ) -> Result<BreachConnection> {
+        breach::breaches_of(context, self.0.dataset_id, state, first, after.as_deref()).await
+    }
+
+    /// Its mute, while it holds: nobody is told of its breaches.
+    async fn freshness_mute(&self, context: &Context<'_>) -> Nullable<FreshnessMute> {
+        nullable(breach::mute(context, self.0.dataset_id).await)
     }
 
     /// The runs that wrote it, latest first.
