@@ -31,6 +31,7 @@ use crate::{
         authentication::Authentication,
         body::BodyLimits,
         lineage::{self, Lineage},
+        once::{KeyRule, Once},
         operations::{self, NotReady, Operations, ReadinessCheck},
         subgraph::Execution,
     },
@@ -169,8 +170,7 @@ impl App {
         if let Some(every) = breaches.sweep_every {
             let lease = Lease::new(db.clone(), SWEEPERS_LEASE, &clock);
             let (sweeper, deliverer) = (sweeper.clone(), deliverer.clone());
-            let work =
-                move |stop| watch(sweeper.clone(), deliverer.clone(), every, stop).boxed();
+            let work = move |stop| watch(sweeper.clone(), deliverer.clone(), every, stop).boxed();
             tasks.spawn(lease::lead(lease, background.clone(), work));
         }
 
@@ -259,8 +259,11 @@ fn routes(authentication: &Authentication, limits: &Limits) -> Router {
 
 /// What the platform's own services have besides.
 fn internal_routes(authentication: &Authentication, limits: &Limits) -> Router {
-    let lineage =
-        Lineage { authentication: authentication.clone(), limits: BodyLimits::lineage(limits) };
+    let lineage = Lineage {
+        authentication: authentication.clone(),
+        limits: BodyLimits::lineage(limits),
+        once: Once::new(KeyRule::Optional, limits),
+    };
     routes(authentication, limits)
         .route("/api/v1/lineage", post(lineage::ingest).with_state(lineage))
 }

@@ -31,6 +31,7 @@ pub mod error;
 pub mod freshness;
 pub mod graphql;
 pub mod http;
+pub mod idempotency;
 pub mod lease;
 pub mod outbound;
 pub mod refresh;

@@ -118,6 +118,10 @@ fn describe() {
         "drr_audit_events_lost_total",
         "Audit events of failed calls that could not be written."
     );
+    describe_counter!(
+        "drr_idempotency_total",
+        "Requests and changes with an idempotency key, by what came of the key."
+    );
     describe_counter!("drr_run_events_total", "Run events received, by what became of them.");
     describe_counter!("drr_breaches_total", "Breaches opened, escalated and resolved.");
     describe_histogram!(

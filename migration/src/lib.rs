@@ -19,6 +19,7 @@ mod m0005_audit_and_idempotency;
 mod m0006_partitions;
 mod m0007_policies;
 mod m0008_breaches;
+mod m0009_once;
 mod rls;
 
 /// The list of steps, in order.
@@ -37,6 +38,7 @@ impl MigratorTrait for Migrator {
             Box::new(m0006_partitions::Migration),
             Box::new(m0007_policies::Migration),
             Box::new(m0008_breaches::Migration),
+            Box::new(m0009_once::Migration),
         ]
     }
 }

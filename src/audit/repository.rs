@@ -114,12 +114,7 @@ impl<'c> OwnTask<'c> {
     }
 
     // No token's subject begins with `drr:` (`auth::subject`), so nobody can be taken for one.
-    fn new(
-        actor: &'static str,
-        kind: &str,
-        clock: &'c dyn Clock,
-        now: DateTime<Utc>,
-    ) -> Self {
+    fn new(actor: &'static str, kind: &str, clock: &'c dyn Clock, now: DateTime<Utc>) -> Self {
         Self { actor, now, correlation_id: format!("{kind}-{}", clock.new_id()), clock }
     }
 }

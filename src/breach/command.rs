@@ -2,6 +2,7 @@
 
 use chrono::{DateTime, SubsecRound, TimeDelta, Utc};
 use sea_orm::FromQueryResult;
+use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use super::{
@@ -10,7 +11,10 @@ use super::{
     sweeper::json,
 };
 use crate::{
-    audit::{self, Entry, Outcome, trail},
+    audit::{
+        Entry, Outcome,
+        trail::{self, Done},
+    },
     auth::policy::Operation,
     call::Call,
     db::TenantTx,
@@ -34,7 +38,7 @@ fn text(field: &'static str, text: &str) -> Result<String> {
 }
 
 /// How taking note of a breach ended.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Acknowledged {
     /// It is noted.
     Done,
@@ -139,12 +143,13 @@ pub async fn acknowledge(
     note: Option<&str>,
 ) -> Result<Acknowledged> {
     let operation = Operation::BreachAcknowledge;
-    trail::change(call, operation, None, async {
-        let id = breach_id?;
-        let note = note.map(|note| text("note", note)).transpose()?.filter(|note| !note.is_empty());
-        let tx = call.db().write().await?;
-        store::lock(&tx).await?;
-        let breach = subject(&tx, OF_BREACH, id).await?.ok_or(Error::NotFound("breach"))?;
+    let prepare = async {
+        let note = note.map(|note| text("note", note)).transpose()?;
+        Ok((breach_id?, note.filter(|note| !note.is_empty())))
+    };
+    trail::change(call, operation, None, prepare, async |tx, (id, note)| {
+        store::lock(tx).await?;
+        let breach = subject(tx, OF_BREACH, id).await?.ok_or(Error::NotFound("breach"))?;
         let done = match (breach.resolved_at, breach.acknowledged_at) {
             (Some(_), _) => Acknowledged::Over,
             (None, Some(_)) => Acknowledged::Before,
@@ -155,16 +160,14 @@ pub async fn acknowledge(
             let values = [id.into(), call.now().into(), actor.into(), note.into()];
             tx.execute_sql(ACKNOWLEDGE, values).await?;
             let event = breach.event(call, EventType::Acknowledged, None)?;
-            store::tell(&tx, &[event], call.now()).await?;
+            store::tell(tx, &[event], call.now()).await?;
         }
         let outcome = match done {
             Acknowledged::Over => Outcome::Rejected(ErrorCode::Conflict),
             Acknowledged::Done | Acknowledged::Before => Outcome::Success,
         };
         let (dataset_id, resource) = (Some(breach.dataset_id), Some(format!("breach:{id}")));
-        audit::append(&tx, call, &[Entry { operation, dataset_id, resource, outcome }]).await?;
-        tx.commit().await?;
-        Ok(done)
+        Ok(Done::new(done, vec![Entry { operation, dataset_id, resource, outcome }]))
     })
     .await
 }
@@ -190,9 +193,7 @@ pub async fn mute(
     until: DateTime<Utc>,
     reason: &str,
 ) -> Result<()> {
-    let operation = Operation::FreshnessMute;
-    trail::change(call, operation, dataset_id.clone().ok(), async {
-        let id = dataset_id?;
+    let prepare = async {
         let until = until.trunc_subsecs(6);
         if until <= call.now() || until > call.now() + LONGEST_MUTE {
             return Err(Error::bad_input("until", "must be ahead, by 366 days at most"));
@@ -201,9 +202,14 @@ pub async fn mute(
         if reason.is_empty() {
             return Err(Error::bad_input("reason", "must not be empty"));
         }
-        change_mute(call, operation, id, Some((until, reason))).await.map(|_| ())
+        Ok((dataset_id.clone()?, Some((until, reason))))
+    };
+    let (operation, dataset) = (Operation::FreshnessMute, dataset_id.clone().ok());
+    trail::change(call, operation, dataset, prepare, async |tx, (id, mute)| {
+        change_mute(tx, call, id, mute).await
     })
     .await
+    .map(|_: bool| ())
 }
 
 /// Ends a mute before its time; answers whether there was one.
@@ -211,48 +217,45 @@ pub async fn mute(
 /// # Errors
 /// [`Error::Forbidden`]; [`Error::NotFound`] for a missing or a foreign dataset.
 pub async fn unmute(call: &Call, dataset_id: Result<Uuid>) -> Result<bool> {
-    let operation = Operation::FreshnessMute;
-    trail::change(call, operation, dataset_id.clone().ok(), async {
-        change_mute(call, operation, dataset_id?, None).await
+    let (operation, dataset) = (Operation::FreshnessMute, dataset_id.clone().ok());
+    trail::change(call, operation, dataset, async { dataset_id }, async |tx, id| {
+        change_mute(tx, call, id, None).await
     })
     .await
 }
 
+/// Answers whether anything had to be changed.
 async fn change_mute(
+    tx: &TenantTx,
     call: &Call,
-    operation: Operation,
     id: Uuid,
     mute: Option<(DateTime<Utc>, String)>,
-) -> Result<bool> {
-    let tx = call.db().write().await?;
-    store::lock(&tx).await?;
-    let mut subject = subject(&tx, OF_DATASET, id).await?.ok_or(Error::NotFound("dataset"))?;
+) -> Result<Done<bool>> {
+    store::lock(tx).await?;
+    let mut subject = subject(tx, OF_DATASET, id).await?.ok_or(Error::NotFound("dataset"))?;
     if mute.is_some() && !subject.listed {
         return Err(Error::Conflict("the dataset is retired".into()));
     }
+    let (kind, word) = match &mute {
+        Some(_) => (EventType::Muted, "mute"),
+        None => (EventType::Unmuted, "unmute"),
+    };
     let was_muted = subject.muted_until.is_some_and(|until| until > call.now());
-    let done = mute.is_some() || was_muted;
-    if done {
+    let changes = mute.is_some() || was_muted;
+    if changes {
         let by = mute.as_ref().map(|_| call.principal().actor());
-        let (kind, word) = match &mute {
-            Some(_) => (EventType::Muted, "mute"),
-            None => (EventType::Unmuted, "unmute"),
-        };
         let (until, reason) = mute.unzip();
-        let values = [id.into(), until.into(), reason.into(), by.into()];
-        tx.execute_sql(MUTE, values).await?;
+        tx.execute_sql(MUTE, [id.into(), until.into(), reason.into(), by.into()]).await?;
         subject.muted_until = until;
         let waits_until = until.unwrap_or_else(|| call.now());
         tx.execute_sql(PUT_OFF, [id.into(), waits_until.into()]).await?;
-        store::tell(&tx, &[subject.event(call, kind, until)?], call.now()).await?;
-        let (dataset_id, resource) = (Some(id), Some(word.to_owned()));
-        let outcome = Outcome::Success;
-        audit::append(&tx, call, &[Entry { operation, dataset_id, resource, outcome }]).await?;
-    } else {
-        let (dataset_id, outcome) = (Some(id), Outcome::Success);
-        audit::append(&tx, call, &[Entry { operation, dataset_id, resource: None, outcome }])
-            .await?;
+        store::tell(tx, &[subject.event(call, kind, until)?], call.now()).await?;
     }
-    tx.commit().await?;
-    Ok(done)
+    let entry = Entry {
+        operation: Operation::FreshnessMute,
+        dataset_id: Some(id),
+        resource: Some(word.to_owned()),
+        outcome: Outcome::Success,
+    };
+    Ok(Done::new(changes, vec![entry]))
 }

@@ -216,10 +216,7 @@ impl Breach {
 }
 
 /// The mute of a dataset, while it holds.
-pub(crate) async fn mute(
-    context: &Context<'_>,
-    dataset_id: Uuid,
-) -> Result<Option<FreshnessMute>> {
+pub(crate) async fn mute(context: &Context<'_>, dataset_id: Uuid) -> Result<Option<FreshnessMute>> {
     let call = call(context)?;
     call.authorize(Operation::BreachRead)?;
     let mute = shared::<Mutes>(context)?.load(dataset_id).await?;

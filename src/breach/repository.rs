@@ -159,8 +159,7 @@ pub async fn of_datasets(
     Ok(tx.query_sql(sql, values).await?)
 }
 
-const EVENTS: &str =
-    "SELECT * FROM freshness_event WHERE sequence > $1 ORDER BY sequence LIMIT $2";
+const EVENTS: &str = "SELECT * FROM freshness_event WHERE sequence > $1 ORDER BY sequence LIMIT $2";
 
 /// At most `limit` events after the one with the number `after`, in their order.
 ///

@@ -236,7 +236,8 @@ impl Plan {
 /// The open breach of a dataset, as it is.
 fn known(row: &DueRow) -> Result<BreachRow> {
     let missing = || Error::internal("a breach is open of which there is no row");
-    let level: Level = row.breach_level.as_deref().ok_or_else(missing)?.parse().map_err(Error::internal)?;
+    let level: Level =
+        row.breach_level.as_deref().ok_or_else(missing)?.parse().map_err(Error::internal)?;
     Ok(BreachRow {
         breach_id: row.breach_id.ok_or_else(missing)?,
         dataset_id: row.dataset_id,

@@ -3,8 +3,8 @@
 use std::{net::SocketAddr, path::PathBuf, str::FromStr, time::Duration};
 
 use super::{
-    Alerts, Auth, ConfigError, Database, DatabaseUrl, DocumentLimits, Environment, Jwks, Limits, Listen,
-    Log, LogFormat, Secret, Settings, keys, read_secret_file,
+    Alerts, Auth, ConfigError, Database, DatabaseUrl, DocumentLimits, Environment, Jwks, Limits,
+    Listen, Log, LogFormat, Secret, Settings, keys, read_secret_file,
     sources::{Resolved, invalid_or_unknown},
 };
 
@@ -175,6 +175,10 @@ fn limits(from: &Resolved) -> Result<Limits, ConfigError> {
         },
         lineage_body_bytes: required(from, "limits.lineage_body_bytes")?,
         lineage_compressed_bytes: required(from, "limits.lineage_compressed_bytes")?,
+        idempotency_retention: Duration::from_hours(required(
+            from,
+            "limits.idempotency_retention_hours",
+        )?),
     })
 }
 

@@ -12,6 +12,7 @@
 pub mod embedded;
 mod error;
 pub mod maintenance;
+mod nonce;
 pub mod operator;
 mod pool;
 pub mod safety;

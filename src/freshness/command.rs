@@ -1,5 +1,6 @@
 //! Setting a policy.
 
+use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use super::{
@@ -7,14 +8,17 @@ use super::{
     repository,
 };
 use crate::{
-    audit::{self, Entry, Outcome, trail},
+    audit::{
+        Entry, Outcome,
+        trail::{self, Done},
+    },
     auth::policy::Operation,
     call::Call,
     error::{Error, ErrorCode, Result},
 };
 
 /// How setting a policy ended.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Set {
     /// It is in force.
     Done,
@@ -44,12 +48,10 @@ pub struct NewPolicy {
 /// [`Error::Forbidden`]; [`Error::NotFound`] for a missing or a foreign dataset,
 /// [`Error::Conflict`] for a retired one.
 pub async fn set(call: &Call, new: NewPolicy) -> Result<Set> {
-    let operation = Operation::FreshnessPolicySet;
-    trail::change(call, operation, new.dataset_id.clone().ok(), async {
-        let id = new.dataset_id?;
-        let max_age = MaxAge::parse(new.warn_after, new.fail_after)?;
-        let tx = call.db().write().await?;
-        let locked = repository::lock(&tx, id).await?;
+    let (operation, dataset_id) = (Operation::FreshnessPolicySet, new.dataset_id.clone().ok());
+    let prepare = async { Ok((new.dataset_id?, MaxAge::parse(new.warn_after, new.fail_after)?)) };
+    trail::change(call, operation, dataset_id, prepare, async |tx, (id, max_age)| {
+        let locked = repository::lock(tx, id).await?;
         let locked = locked.ok_or(Error::NotFound("dataset"))?;
         if !locked.listed {
             return Err(Error::Conflict("the dataset is retired".into()));
@@ -66,15 +68,14 @@ pub async fn set(call: &Call, new: NewPolicy) -> Result<Set> {
                 mode: new.mode,
             };
             let timing = Timing::of(Some(&policy), locked.last_success_at);
-            repository::set(&tx, call, id, &policy, &timing).await?;
+            repository::set(tx, call, id, &policy, &timing).await?;
         }
-        let outcome =
-            if accepted { Outcome::Success } else { Outcome::Rejected(ErrorCode::Conflict) };
-        let dataset_id = Some(id);
-        audit::append(&tx, call, &[Entry { operation, dataset_id, resource: None, outcome }])
-            .await?;
-        tx.commit().await?;
-        Ok(if accepted { Set::Done } else { Set::OtherVersion })
+        let (set, outcome) = if accepted {
+            (Set::Done, Outcome::Success)
+        } else {
+            (Set::OtherVersion, Outcome::Rejected(ErrorCode::Conflict))
+        };
+        Ok(Done::new(set, vec![Entry { operation, dataset_id: Some(id), resource: None, outcome }]))
     })
     .await
 }

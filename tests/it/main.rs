@@ -20,9 +20,13 @@ mod door;
 #[cfg(test)]
 mod embedded;
 #[cfg(test)]
+mod gateway;
+#[cfg(test)]
 mod graph;
 #[cfg(test)]
 mod lineage;
+#[cfg(test)]
+mod once;
 #[cfg(test)]
 mod operations;
 #[cfg(test)]

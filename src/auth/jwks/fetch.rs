@@ -41,10 +41,11 @@ impl Fetcher {
             JwksSource::Document(text) => Ok(Self::Document(text.clone())),
             JwksSource::Url(text) => {
                 // No redirect: it would let whoever answers choose another source of trust.
-                let (client, url) = outbound::client(text, timeout).map_err(|error| match error {
-                    OutboundError::Address => JwksSettingsError::Url,
-                    OutboundError::Client(error) => JwksSettingsError::Client(error),
-                })?;
+                let (client, url) =
+                    outbound::client(text, timeout).map_err(|error| match error {
+                        OutboundError::Address => JwksSettingsError::Url,
+                        OutboundError::Client(error) => JwksSettingsError::Client(error),
+                    })?;
                 Ok(Self::Url { client, url })
             }
         }

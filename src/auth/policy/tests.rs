@@ -31,7 +31,10 @@ fn expected(role: &str, machine: bool, scopes: &HashSet<&str>, action: &str) -> 
         "dataset.register" => {
             (role == "tenant-admin" && manage) || (role == "runtime-writer" && write)
         }
-        "dataset.update" | "dataset.retire" | "freshness_policy.set" | "breach.acknowledge"
+        "dataset.update"
+        | "dataset.retire"
+        | "freshness_policy.set"
+        | "breach.acknowledge"
         | "freshness.mute" => role == "tenant-admin" && manage,
         unknown => panic!("no expectation for {unknown}: write one"),
     }

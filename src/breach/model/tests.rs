@@ -60,9 +60,8 @@ fn it_worsens_once_and_stays_the_same_breach() {
 
 #[test]
 fn it_ends_for_one_reason() {
-    let resolved = |resolution, resolved_at, run| {
-        Some(Change::Resolve { resolution, resolved_at, run })
-    };
+    let resolved =
+        |resolution, resolved_at, run| Some(Change::Resolve { resolution, resolved_at, run });
     let refreshed = Observed {
         warn_at: at(250),
         stale_at: at(350),

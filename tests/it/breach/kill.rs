@@ -25,7 +25,8 @@ struct Chance(u64);
 
 impl Chance {
     fn below(&mut self, limit: usize) -> usize {
-        self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        self.0 =
+            self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
         usize::try_from(self.0 >> 33).unwrap() % limit
     }
 }
@@ -98,16 +99,17 @@ fn no_breach_twice_and_none_missed_wherever_the_leader_is_cut_off() {
                 let sql = format!(
                     "UPDATE dataset_refresh_state SET warn_at = '{}', stale_at = '{}',
                             last_success_at = '{}' WHERE dataset_id = md5('{}/{n}')::uuid",
-                    rfc(*warn), rfc(*stale), rfc(now), TENANTS[*tenant],
+                    rfc(*warn),
+                    rfc(*stale),
+                    rfc(now),
+                    TENANTS[*tenant],
                 );
                 script(&mut admin, &sql).await;
             }
             // One is cut off anywhere, and so may the other be that runs beside it; a third goes on.
             let (first, second) = (chance.below(40), chance.below(80));
-            let (one, other) = tokio::join!(
-                cut(instances[0].1.pass(), first),
-                cut(instances[1].1.pass(), second)
-            );
+            let (one, other) =
+                tokio::join!(cut(instances[0].1.pass(), first), cut(instances[1].1.pass(), second));
             for end in [one, other] {
                 if end.is_some() { through += 1 } else { cuts += 1 }
             }
@@ -141,7 +143,8 @@ fn no_breach_twice_and_none_missed_wherever_the_leader_is_cut_off() {
             (PARTITION BY tenant_id ORDER BY sequence) AS gap FROM freshness_event) AS e WHERE gap <> 0";
         assert_eq!(number(&mut admin, gaps).await, 0);
         // Each event has its audit entry, and the other way round.
-        let audited = "SELECT (SELECT count(*) FROM audit_event) - (SELECT count(*) FROM freshness_event)";
+        let audited =
+            "SELECT (SELECT count(*) FROM audit_event) - (SELECT count(*) FROM freshness_event)";
         assert_eq!(number(&mut admin, audited).await, 0);
         for (db, _) in instances {
             db.close().await;

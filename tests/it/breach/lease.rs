@@ -95,7 +95,8 @@ fn the_work_follows_the_lease() {
 fn a_running_service_looks_by_itself_and_gives_the_lease_up_when_it_ends() {
     run(async {
         let app =
-            TestApp::with(|assembly| assembly.breaches.sweep_every = Some(drr::app::SWEEP_EVERY)).await;
+            TestApp::with(|assembly| assembly.breaches.sweep_every = Some(drr::app::SWEEP_EVERY))
+                .await;
         let mut admin = app.admin().await;
         fill(&mut admin, "acme", 3, "now() - interval '1 s'", "'9999-12-31'").await;
         let found = async {

@@ -28,7 +28,8 @@ fn a_breach_is_noted_once_while_it_is_open() {
         let done = graph.done("acknowledgeBreach", selection, note(" on it ")).await;
         assert_eq!(done["status"], "ACKNOWLEDGED");
         let first = done["breach"]["acknowledgement"].clone();
-        let expected = json!({ "at": rfc(graph.now()), "by": "development-tenant-admin", "note": "on it" });
+        let expected =
+            json!({ "at": rfc(graph.now()), "by": "development-tenant-admin", "note": "on it" });
         assert_eq!(first, expected);
         let again = graph.done("acknowledgeBreach", selection, note("me too")).await;
         assert_eq!(again["status"], "ALREADY_ACKNOWLEDGED");
@@ -39,9 +40,8 @@ fn a_breach_is_noted_once_while_it_is_open() {
         assert_eq!(over["status"], "ALREADY_RESOLVED");
         assert_eq!(graph.told().await, ["OPENED d", "ACKNOWLEDGED d", "RESOLVED d"]);
 
-        let audited = |result, code| {
-            Audited::new("breach.acknowledge", Some(&dataset), result, code)
-        };
+        let audited =
+            |result, code| Audited::new("breach.acknowledge", Some(&dataset), result, code);
         let mut since = graph.audited_since(before).await;
         since.retain(|event| event.action == "breach.acknowledge");
         let expected = [
@@ -63,9 +63,7 @@ fn a_mute_has_a_reason_and_an_end_and_changes_no_verdict() {
         let graph = Graph::start().await;
         let id = graph.watched("d", late()).await;
         let until = graph.now() + TimeDelta::hours(1);
-        let mute = |until: chrono::DateTime<chrono::Utc>, reason: &str| {
-            json!({ "datasetId": id, "until": rfc(until), "reason": reason })
-        };
+        let mute = |until: chrono::DateTime<chrono::Utc>, reason: &str| json!({ "datasetId": id, "until": rfc(until), "reason": reason });
         for (bad, field) in [
             (mute(graph.now(), "r"), "until"),
             (mute(graph.ago(1), "r"), "until"),
@@ -79,7 +77,8 @@ fn a_mute_has_a_reason_and_an_end_and_changes_no_verdict() {
         }
         let shown = "status dataset { freshnessMute { until reason by } freshness { status } }";
         let done = graph.done("muteFreshness", shown, mute(until, "migration")).await;
-        let expected = json!({ "until": rfc(until), "reason": "migration", "by": "development-tenant-admin" });
+        let expected =
+            json!({ "until": rfc(until), "reason": "migration", "by": "development-tenant-admin" });
         assert_eq!(done["dataset"]["freshnessMute"], expected);
         graph.clock.advance(TimeDelta::seconds(101));
         assert_eq!(graph.app.sweep().await.opened, 1, "it hides no breach");
@@ -94,16 +93,25 @@ fn a_mute_has_a_reason_and_an_end_and_changes_no_verdict() {
         assert_eq!(dataset["over"]["nodes"], json!([]));
         // It ends at its instant, by itself.
         graph.clock.set(until - super::TICK);
-        assert_ne!(graph.read(read, json!({ "id": id })).await["dataset"]["freshnessMute"], Value::Null);
+        assert_ne!(
+            graph.read(read, json!({ "id": id })).await["dataset"]["freshnessMute"],
+            Value::Null
+        );
         graph.clock.set(until);
-        assert_eq!(graph.read(read, json!({ "id": id })).await["dataset"]["freshnessMute"], Value::Null);
+        assert_eq!(
+            graph.read(read, json!({ "id": id })).await["dataset"]["freshnessMute"],
+            Value::Null
+        );
 
         let unmute = |status: &'static str| {
             let graph = &graph;
             let input = json!({ "datasetId": id });
             async move {
                 let done = graph.done("unmuteFreshness", shown, input).await;
-                assert_eq!((&done["status"], &done["dataset"]["freshnessMute"]), (&json!(status), &Value::Null));
+                assert_eq!(
+                    (&done["status"], &done["dataset"]["freshnessMute"]),
+                    (&json!(status), &Value::Null)
+                );
             }
         };
         unmute("NOT_MUTED").await;
@@ -123,8 +131,14 @@ fn breaches_are_filtered_and_paged() {
         for n in 0..7 {
             let name = format!("d{n}");
             let domain = if n < 3 { "sales" } else { "ops" };
-            let id = graph.register_with(json!({ "namespace": "ns", "name": name, "domain": domain })).await;
-            let fail = if n % 2 == 0 { json!({ "failAfterSeconds": 100 + n }) } else { json!({ "warnAfterSeconds": 100 + n }) };
+            let id = graph
+                .register_with(json!({ "namespace": "ns", "name": name, "domain": domain }))
+                .await;
+            let fail = if n % 2 == 0 {
+                json!({ "failAfterSeconds": 100 + n })
+            } else {
+                json!({ "warnAfterSeconds": 100 + n })
+            };
             graph.set_policy(&id, fail).await;
         }
         let names: Vec<_> = (0..7).map(|n| format!("d{n}")).collect();
@@ -161,7 +175,10 @@ fn breaches_are_filtered_and_paged() {
         }
         assert_eq!(seen, ["d6", "d5", "d4", "d3", "d2", "d1", "d0"]);
         assert_eq!(graph.read_code(page, json!({ "after": "x" })).await, "BAD_USER_INPUT");
-        assert_eq!(graph.read_code("{ breaches(domain: \"No\") { nodes { id } } }", json!({})).await, "BAD_USER_INPUT");
+        assert_eq!(
+            graph.read_code("{ breaches(domain: \"No\") { nodes { id } } }", json!({})).await,
+            "BAD_USER_INPUT"
+        );
     });
 }
 
@@ -184,8 +201,12 @@ fn a_stranger_sees_and_changes_nothing() {
             assert_eq!(data, nothing);
             let entity = "query($r: [_Any!]!) { _entities(representations: $r) { __typename } }";
             let of = json!({ "r": [{ "__typename": "Breach", "id": id }] });
-            assert_eq!(graph.app.data(&reader, entity, of.clone()).await["_entities"], json!([null]));
-            let acknowledge = "mutation($id: ID!) { acknowledgeBreach(input: { breachId: $id }) { status } }";
+            assert_eq!(
+                graph.app.data(&reader, entity, of.clone()).await["_entities"],
+                json!([null])
+            );
+            let acknowledge =
+                "mutation($id: ID!) { acknowledgeBreach(input: { breachId: $id }) { status } }";
             assert_eq!(graph.app.code(&admin, acknowledge, json!({ "id": id })).await, "NOT_FOUND");
         }
         for id in [dataset.as_str(), none] {
@@ -196,7 +217,8 @@ fn a_stranger_sees_and_changes_nothing() {
                 assert_eq!(graph.app.code(&admin, change, json!({ "id": id })).await, "NOT_FOUND");
             }
         }
-        let entity = "query($r: [_Any!]!) { _entities(representations: $r) { ... on Breach { state } } }";
+        let entity =
+            "query($r: [_Any!]!) { _entities(representations: $r) { ... on Breach { state } } }";
         let of = json!({ "r": [{ "__typename": "Breach", "id": id }] });
         assert_eq!(graph.read(entity, of).await["_entities"], json!([{ "state": "OPEN" }]));
         assert_eq!(graph.breach().await["acknowledgement"], Value::Null);

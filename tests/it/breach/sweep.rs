@@ -56,7 +56,10 @@ fn a_breach_begins_one_microsecond_after_the_limit_and_worsens_as_the_same_one()
         assert_eq!(graph.app.sweep().await.resolved, 1);
         let over = graph.breach().await;
         assert_eq!(over["id"], opened["id"]);
-        assert_eq!((&over["state"], &over["resolution"]), (&json!("RESOLVED"), &json!("REFRESHED")));
+        assert_eq!(
+            (&over["state"], &over["resolution"]),
+            (&json!("RESOLVED"), &json!("REFRESHED"))
+        );
         assert_eq!(over["resolvedAt"], rfc(end), "at the end of the run");
         assert_eq!(over["resolvedBy"]["id"], by);
         assert_eq!(graph.told().await, ["OPENED d", "ESCALATED d", "RESOLVED d"]);
@@ -124,8 +127,9 @@ fn what_another_policy_finds_late_is_another_breach() {
         graph.app.sweep().await;
         let other = "0190a000-0000-7000-8000-00000000000c";
         let mut admin = graph.app.admin().await;
-        let sql =
-            format!("UPDATE dataset_refresh_state SET policy_id = '{other}' WHERE dataset_id = '{id}'");
+        let sql = format!(
+            "UPDATE dataset_refresh_state SET policy_id = '{other}' WHERE dataset_id = '{id}'"
+        );
         script(&mut admin, &sql).await;
         let swept = graph.app.sweep().await;
         assert_eq!((swept.resolved, swept.opened), (1, 1), "in one pass");
@@ -155,7 +159,9 @@ fn what_does_not_alert_opens_none() {
         graph.set_policy(&never, both()).await;
         let mut admin = graph.app.admin().await;
         let passive = |alerting: bool| {
-            format!("UPDATE dataset_refresh_state SET alerting = {alerting} WHERE dataset_id = '{id}'")
+            format!(
+                "UPDATE dataset_refresh_state SET alerting = {alerting} WHERE dataset_id = '{id}'"
+            )
         };
         script(&mut admin, &passive(false)).await;
         graph.clock.advance(TimeDelta::seconds(150));
@@ -180,7 +186,10 @@ fn a_run_that_was_only_reported_late_leaves_a_breach_without_length() {
         graph.succeed(&["d"], success + TimeDelta::seconds(90)).await;
         assert_eq!(graph.app.sweep().await.resolved, 1);
         let breach = graph.breach().await;
-        assert_eq!((&breach["resolvedAt"], &breach["durationSeconds"]), (&breach["openedAt"], &json!(0)));
+        assert_eq!(
+            (&breach["resolvedAt"], &breach["durationSeconds"]),
+            (&breach["openedAt"], &json!(0))
+        );
     });
 }
 
@@ -204,7 +213,8 @@ fn what_the_sweeper_does_is_audited() {
         .await
         .unwrap();
         let breach = format!("breach:{}", string(&graph.breach().await["id"]));
-        let row = |action: &str| (action.to_owned(), id.clone(), breach.clone(), "SUCCESS".to_owned());
+        let row =
+            |action: &str| (action.to_owned(), id.clone(), breach.clone(), "SUCCESS".to_owned());
         assert_eq!(rows, ["breach.open", "breach.escalate", "breach.resolve"].map(row));
     });
 }
