@@ -10,7 +10,7 @@
 //! db → auth::principal
 //! ```
 //!
-//! A feature (`dataset`, `refresh`, `freshness`, `audit`) reaches another only through its loader
+//! A feature (`dataset`, `refresh`, `freshness`, `breach`, `audit`) reaches another only through its loader
 //! or its model. Two exceptions: the graph is one, so `graphql.rs` and `mutation.rs` may use the
 //! GraphQL types of another feature (a dataset has runs, a run has datasets); and every change is
 //! audited, so all of them may use `audit`. `model` files are pure: no database, no GraphQL.
@@ -20,6 +20,7 @@ pub mod app;
 pub mod audit;
 pub mod auth;
 pub mod batch;
+pub mod breach;
 pub mod call;
 pub mod cli;
 pub mod clock;
@@ -31,6 +32,8 @@ pub mod freshness;
 pub mod graphql;
 pub mod http;
 pub mod idempotency;
+pub mod lease;
+pub mod outbound;
 pub mod refresh;
 pub mod telemetry;
 pub mod wire;

@@ -27,6 +27,8 @@ pub struct Model {
     pub muted_until: Option<DateTimeUtc>,
     pub mute_reason: Option<String>,
     pub muted_by: Option<String>,
+    pub breach_level: String,
+    pub breach_policy_id: Option<Uuid>,
     pub listed: bool,
     pub freshness_basis: String,
     pub warn_at: DateTimeUtc,

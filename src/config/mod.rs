@@ -68,6 +68,8 @@ pub struct Settings {
     pub auth: Option<Auth>,
     /// `auth.pseudonym_key(_file)`
     pub pseudonym_key: Option<Secret>,
+    /// `alerts.*`; absent when nobody is to be told of breaches.
+    pub alerts: Option<Alerts>,
     /// `limits.*`
     pub limits: Limits,
     /// `log.*`
@@ -123,6 +125,15 @@ pub enum Jwks {
     File(PathBuf),
     /// An address.
     Url(String),
+}
+
+/// Who is told of breaches.
+#[derive(Debug, Clone, Serialize)]
+pub struct Alerts {
+    /// The receiver of Standard Webhooks.
+    pub webhook_url: String,
+    /// What its messages are signed with: `whsec_` and 24 to 64 bytes in base64.
+    pub webhook_secret: Secret,
 }
 
 /// Limits on what a caller may send and how slowly. Sizes in bytes.

@@ -17,6 +17,7 @@ use super::{
 };
 use crate::{
     auth::policy::Operation,
+    breach::graphql::{self as breach, Breach, BreachConnection, BreachState, FreshnessMute},
     call::Call,
     error::{Error, Result},
     freshness::graphql::{
@@ -206,6 +207,29 @@ impl Dataset {
     /// What other tools found about its freshness; it decides nothing here.
     async fn external_verdicts(&self, context: &Context<'_>) -> Result<Vec<ExternalVerdict>> {
         refresh::verdicts(context, self.0.dataset_id).await
+    }
+
+    /// Its breach that is going on.
+    async fn open_breach(&self, context: &Context<'_>) -> Nullable<Breach> {
+        nullable(breach::open_breach(context, self.0.dataset_id).await)
+    }
+
+    /// Its breaches, the latest first.
+    #[graphql(complexity = "cost(first, 10, child_complexity)")]
+    async fn breaches(
+        &self,
+        context: &Context<'_>,
+        #[graphql(desc = "Going on, or over.")] state: Option<BreachState>,
+        #[graphql(desc = "At most so many; 10 unless said otherwise, 200 at the most.")]
+        first: Option<i32>,
+        #[graphql(desc = "Go on after this cursor.")] after: Option<String>,
+    ) -> Result<BreachConnection> {
+        breach::breaches_of(context, self.0.dataset_id, state, first, after.as_deref()).await
+    }
+
+    /// Its mute, while it holds: nobody is told of its breaches.
+    async fn freshness_mute(&self, context: &Context<'_>) -> Nullable<FreshnessMute> {
+        nullable(breach::mute(context, self.0.dataset_id).await)
     }
 
     /// The runs that wrote it, latest first.

@@ -14,6 +14,10 @@ pub mod sdl;
 use async_graphql::{Context, EmptySubscription, MergedObject, Request, Schema};
 
 use crate::{
+    breach::{
+        graphql::{BreachMutation, BreachQuery},
+        loader::{BreachPages, Breaches, Mutes, OpenBreaches},
+    },
     call::Call,
     dataset::{
         graphql::{DatasetMutation, DatasetQuery},
@@ -31,11 +35,11 @@ use crate::{
 
 /// Everything that can be read.
 #[derive(Debug, Default, MergedObject)]
-pub struct Query(DatasetQuery, FreshnessQuery, RefreshQuery, me::MeQuery);
+pub struct Query(BreachQuery, DatasetQuery, FreshnessQuery, RefreshQuery, me::MeQuery);
 
 /// Everything that can be changed.
 #[derive(Debug, Default, MergedObject)]
-pub struct Mutation(DatasetMutation, FreshnessMutation, RefreshMutation);
+pub struct Mutation(BreachMutation, DatasetMutation, FreshnessMutation, RefreshMutation);
 
 /// The schema of the subgraph.
 pub type Subgraph = Schema<Query, Mutation, EmptySubscription>;
@@ -67,6 +71,10 @@ pub fn with_call(request: Request, call: Call) -> Request {
         .data(States::new(&call))
         .data(Policies::new(&call))
         .data(PolicyVersions::new(&call))
+        .data(Breaches::new(&call))
+        .data(OpenBreaches::new(&call))
+        .data(BreachPages::new(&call))
+        .data(Mutes::new(&call))
         .data(Runs::new(&call))
         .data(LogsOfRuns::new(&call))
         .data(RunPages::new(&call))

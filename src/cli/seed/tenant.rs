@@ -162,6 +162,10 @@ WITH named AS (
   SELECT (SELECT current_tenant()), dataset_id, dataset_id, 1, 'ACTIVE', fail_after / 5 * 4, fail_after,
          created_at, created_at, $5
     FROM named JOIN new USING (dataset_id)
+), directory AS (
+  INSERT INTO tenant_directory (tenant_id)
+  SELECT current_tenant() WHERE EXISTS (SELECT FROM new)
+  ON CONFLICT DO NOTHING
 )
 SELECT d FROM named JOIN new USING (dataset_id)";
 

@@ -30,19 +30,27 @@ dataset_registry drr_writer INSERT,SELECT,UPDATE
 dataset_run_log drr_auditor SELECT
 dataset_run_log drr_reader SELECT
 dataset_run_log drr_writer INSERT,SELECT,UPDATE
+freshness_breach drr_auditor SELECT
+freshness_breach drr_reader SELECT
+freshness_breach drr_writer INSERT,SELECT,UPDATE
 freshness_calendar drr_auditor SELECT
 freshness_calendar drr_reader SELECT
 freshness_calendar drr_writer DELETE,INSERT,SELECT,UPDATE
+freshness_event drr_auditor SELECT
+freshness_event drr_reader SELECT
+freshness_event drr_writer INSERT,SELECT,UPDATE
 freshness_policy drr_auditor SELECT
 freshness_policy drr_reader SELECT
 freshness_policy drr_writer INSERT,SELECT
 idempotency_record drr_writer DELETE,INSERT,SELECT,UPDATE
+lease drr_operator DELETE,INSERT,SELECT,UPDATE
 run drr_auditor SELECT
 run drr_reader SELECT
 run drr_writer INSERT,SELECT,UPDATE
 run_event drr_reader SELECT
 run_event drr_writer INSERT,SELECT
 seaql_migrations drr_operator SELECT
+tenant_directory drr_writer INSERT
 token_nonce drr_writer DELETE,INSERT,SELECT,UPDATE
 ";
 
@@ -75,7 +83,12 @@ fn the_privileges_are_these_and_no_other() {
                 AND has_function_privilege(role, pg_proc.oid, 'EXECUTE')";
         assert_eq!(
             strings(&mut admin, functions).await,
-            ["ensure_partitions drr_operator", "find_idempotency_records drr_writer"]
+            [
+                "ensure_partitions drr_operator",
+                "find_idempotency_records drr_writer",
+                "tenants_with_breaches_due drr_operator",
+                "tenants_with_deliveries_due drr_operator",
+            ]
         );
     });
 }
@@ -144,6 +157,11 @@ fn each_role_is_refused_what_it_was_not_given() {
                 "UPDATE freshness_policy SET version = 2",
                 "DELETE FROM freshness_policy",
                 "DELETE FROM dataset_registry",
+                "DELETE FROM freshness_breach",
+                "DELETE FROM freshness_event",
+                "SELECT FROM tenant_directory",
+                "SELECT FROM lease",
+                "SELECT FROM tenants_with_breaches_due(now())",
                 "SELECT setval('audit_event_sequence', 1)",
             ],
         ),

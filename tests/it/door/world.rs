@@ -58,6 +58,12 @@ INSERT INTO audit_event (tenant_id, occurred_at, event_id, actor_id, action, res
     FROM generate_series(-3, 3) AS n;
 INSERT INTO idempotency_record (tenant_id, actor_id, operation, idempotency_key, slot, request_hash, created_at, expires_at)
   VALUES ('{t}', 'somebody', 'graphql', '{id}', 1, '\\x01', now(), now());
+INSERT INTO tenant_directory (tenant_id) VALUES ('{t}') ON CONFLICT DO NOTHING;
+INSERT INTO freshness_breach (tenant_id, breach_id, dataset_id, policy_id, policy_version, level, opened_at, detected_at)
+  VALUES ('{t}', '{id}', '{id}', '{id}', 1, 'FAIL', now(), now());
+INSERT INTO freshness_event (tenant_id, sequence, event_id, event_type, dataset_id, breach_id, muted, occurred_at, payload, delivery, deliverable_at, next_attempt_at)
+  SELECT '{t}', count(*) + 1, '{id}', 'breach.opened', '{id}', '{id}', false, now(), '{}', 'PENDING', now(), now()
+    FROM freshness_event WHERE tenant_id = '{t}';
 INSERT INTO token_nonce (tenant_id, nonce_hash, expires_at)
   VALUES ('{t}', decode(md5('{id}'), 'hex'), now());
 ";
