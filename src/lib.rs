@@ -30,6 +30,7 @@ pub mod error;
 pub mod freshness;
 pub mod graphql;
 pub mod http;
+pub mod lineage;
 pub mod refresh;
 pub mod telemetry;
 pub mod wire;

@@ -61,7 +61,7 @@ mod tests {
     use crate::{
         dataset::model::Lifecycle,
         freshness::model::{Basis, Mode, Status},
-        refresh::model::{EventType, RefreshStatus, RunState},
+        refresh::model::{EventType, RefreshStatus, RunState, WatermarkOrigin},
     };
 
     #[test]
@@ -79,6 +79,6 @@ mod tests {
                 assert_eq!(names.len(), $name::ALL.len());
             )+};
         }
-        check!(Lifecycle, Basis, Mode, Status, EventType, RefreshStatus, RunState);
+        check!(Lifecycle, Basis, Mode, Status, EventType, RefreshStatus, RunState, WatermarkOrigin);
     }
 }

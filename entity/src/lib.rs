@@ -1,6 +1,7 @@
 //! The tables as sea-orm models, one per file, without logic.
 
 pub mod audit_event;
+pub mod dataset_lineage;
 pub mod dataset_name;
 pub mod dataset_observed_schema;
 pub mod dataset_refresh_state;

@@ -27,6 +27,10 @@ use crate::{
         scalars::{BigInt, uuid},
         shared,
     },
+    lineage::{
+        graphql::{self as lineage, LineageWalk, RootCauseList, walk_cost},
+        model::Direction,
+    },
     refresh::graphql::{self as refresh, DatasetRun, RefreshState, RunCursor},
 };
 
@@ -199,6 +203,43 @@ impl Dataset {
         #[graphql(desc = "Go on after this cursor.")] after: Option<String>,
     ) -> Result<Connection<OpaqueCursor<RunCursor>, DatasetRun>> {
         refresh::runs(context, self.0.dataset_id, first, after.as_deref()).await
+    }
+
+    /// What it is made from: the datasets that runs read that wrote it, those that runs read that
+    /// wrote these, and so on.
+    #[graphql(complexity = "walk_cost(first, child_complexity)")]
+    async fn upstream(
+        &self,
+        context: &Context<'_>,
+        #[graphql(desc = "So many edges far; 1 unless said otherwise, 10 at the most.")]
+        depth: Option<i32>,
+        #[graphql(desc = "At most so many datasets; 100 unless said otherwise, 1,000 at the most.")]
+        first: Option<i32>,
+    ) -> Nullable<LineageWalk> {
+        let id = self.0.dataset_id;
+        let walk = lineage::walk(context, id, Direction::Upstream, depth, first).await;
+        nullable(walk.map(Some))
+    }
+
+    /// What is made from it: the datasets that runs wrote that read it, and so on.
+    #[graphql(complexity = "walk_cost(first, child_complexity)")]
+    async fn downstream(
+        &self,
+        context: &Context<'_>,
+        #[graphql(desc = "So many edges far; 1 unless said otherwise, 10 at the most.")]
+        depth: Option<i32>,
+        #[graphql(desc = "At most so many datasets; 100 unless said otherwise, 1,000 at the most.")]
+        first: Option<i32>,
+    ) -> Nullable<LineageWalk> {
+        let id = self.0.dataset_id;
+        let walk = lineage::walk(context, id, Direction::Downstream, depth, first).await;
+        nullable(walk.map(Some))
+    }
+
+    /// Why it is late or failed, as far as that lies upstream: followed over datasets that are late
+    /// or failed themselves, to those with no such dataset above them.
+    async fn root_causes(&self, context: &Context<'_>) -> Nullable<RootCauseList> {
+        nullable(lineage::root_causes(context, self.0.dataset_id).await.map(Some))
     }
 }
 

@@ -23,6 +23,7 @@ use crate::{
         graphql::{FreshnessMutation, FreshnessQuery},
         loader::Policies,
     },
+    lineage::loader::{RootCauses, Walks},
     refresh::{
         graphql::{RefreshMutation, RefreshQuery},
         loader::{LogsOfRuns, RunPages, Runs, States},
@@ -69,6 +70,8 @@ pub fn with_call(request: Request, call: Call) -> Request {
         .data(Runs::new(&call))
         .data(LogsOfRuns::new(&call))
         .data(RunPages::new(&call))
+        .data(Walks::new(&call))
+        .data(RootCauses::new(&call))
         .data(call)
 }
 

@@ -8,6 +8,7 @@
 //! in one transaction.
 
 pub mod graphql;
+mod link;
 pub mod loader;
 pub mod model;
 mod mutation;
@@ -16,5 +17,6 @@ pub mod openlineage;
 pub mod record;
 pub mod repository;
 mod resolve;
+mod retained;
 mod state_store;
 mod store;

@@ -3,7 +3,7 @@
 
 use std::{collections::BTreeSet, path::Path};
 
-const FEATURES: [&str; 4] = ["audit", "dataset", "freshness", "refresh"];
+const FEATURES: [&str; 6] = ["audit", "dataset", "freshness", "history", "lineage", "refresh"];
 const LONGEST: usize = 600;
 
 /// Every file of Rust below these folders, by its path from the root of the repository.

@@ -13,6 +13,9 @@ audit_event drr_ledger INSERT,SELECT
 audit_event drr_writer INSERT
 audit_event_sequence drr_ledger USAGE
 audit_event_sequence drr_writer USAGE
+dataset_lineage drr_auditor SELECT
+dataset_lineage drr_reader SELECT
+dataset_lineage drr_writer INSERT,SELECT,UPDATE
 dataset_name drr_auditor SELECT
 dataset_name drr_reader SELECT
 dataset_name drr_writer DELETE,INSERT,SELECT
@@ -69,7 +72,10 @@ fn the_privileges_are_these_and_no_other() {
                 drr_ledger,drr_operator,drr_reader,drr_writer,drr_app}$$::text[]) AS role
               WHERE pronamespace = 'storage_drr'::regnamespace AND proname <> 'current_tenant'
                 AND has_function_privilege(role, pg_proc.oid, 'EXECUTE')";
-        assert_eq!(strings(&mut admin, functions).await, ["ensure_partitions drr_operator"]);
+        assert_eq!(strings(&mut admin, functions).await, [
+            "drop_partitions drr_operator",
+            "ensure_partitions drr_operator"
+        ]);
     });
 }
 
