@@ -30,6 +30,7 @@ use crate::{
         operations::{self, NotReady, Operations, ReadinessCheck},
         subgraph::Execution,
     },
+    retention::{self, Retention},
     telemetry::{self, TelemetryError},
 };
 
@@ -37,6 +38,8 @@ use crate::{
 const READINESS_DEADLINE: Duration = Duration::from_secs(2);
 /// How often it is seen to that next month's partitions are there.
 const PARTITIONS_EVERY: Duration = Duration::from_secs(3_600);
+/// How often it is looked for what is kept no longer.
+const RETAIN_EVERY: Duration = Duration::from_secs(86_400);
 /// How many revocations are kept at once.
 const REVOCATIONS: usize = 100_000;
 
@@ -47,6 +50,8 @@ pub struct Assembly {
     pub listen: Listen,
     /// What a caller may send.
     pub limits: Limits,
+    /// What is kept for how long.
+    pub retention: Retention,
     /// The database, as the application's login.
     pub database: DbSettings,
     /// Whose keys sign tokens.
@@ -115,7 +120,16 @@ impl App {
     /// # Errors
     /// [`StartError`].
     pub async fn start(assembly: Assembly) -> Result<Self, StartError> {
-        let Assembly { listen, limits, database, keys, verifier, pseudonyms, clock } = assembly;
+        let Assembly {
+            listen,
+            limits,
+            retention,
+            database,
+            keys,
+            verifier,
+            pseudonyms,
+            clock,
+        } = assembly;
         let metrics = telemetry::metrics()?;
         let public = bind(ListenerKind::Public, listen.public).await?;
         let internal = bind(ListenerKind::Internal, listen.internal).await?;
@@ -139,6 +153,7 @@ impl App {
         tasks.spawn(telemetry::upkeep(metrics.clone(), background.clone()));
         tasks.spawn(keys.clone().run(background.clone()));
         tasks.spawn(keep_partitions(db.clone(), clock.clone(), background.clone()));
+        tasks.spawn(retain(db.clone(), retention, clock.clone(), background.clone()));
 
         let checks: Vec<Arc<dyn ReadinessCheck>> =
             vec![Arc::new(DatabaseCheck(db.clone())), Arc::new(KeysCheck(keys))];
@@ -227,6 +242,19 @@ async fn keep_partitions(db: Db, clock: SharedClock, stop: CancellationToken) {
             Ok(0) => {}
             Ok(made) => tracing::info!(made, "partitions made ahead"),
             Err(error) => tracing::error!(cause = cause(&error), "no partitions were made ahead"),
+        }
+    }
+}
+
+/// At the start, and once a day.
+async fn retain(db: Db, retention: Retention, clock: SharedClock, stop: CancellationToken) {
+    let mut ticks = interval(RETAIN_EVERY);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    while stop.run_until_cancelled(ticks.tick()).await.is_some() {
+        match retention::apply(&db, retention, clock.now(), false).await {
+            Ok(old) if old.is_empty() => {}
+            Ok(old) => tracing::info!(partitions = old.len(), "dropped what is kept no longer"),
+            Err(error) => tracing::error!(cause = cause(&error), "nothing was dropped"),
         }
     }
 }

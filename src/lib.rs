@@ -10,7 +10,7 @@
 //! db → auth::principal
 //! ```
 //!
-//! A feature (`dataset`, `refresh`, `freshness`, `audit`) reaches another only through its loader
+//! A feature (`dataset`, `refresh`, `freshness`, `history`, `lineage`, `audit`) reaches another only through its loader
 //! or its model. Two exceptions: the graph is one, so `graphql.rs` and `mutation.rs` may use the
 //! GraphQL types of another feature (a dataset has runs, a run has datasets); and every change is
 //! audited, so all of them may use `audit`. `model` files are pure: no database, no GraphQL.
@@ -29,8 +29,10 @@ pub mod db;
 pub mod error;
 pub mod freshness;
 pub mod graphql;
+pub mod history;
 pub mod http;
 pub mod lineage;
 pub mod refresh;
+pub mod retention;
 pub mod telemetry;
 pub mod wire;

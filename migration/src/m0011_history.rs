@@ -34,8 +34,7 @@ CREATE TABLE dataset_lineage (
   last_seen_at   timestamptz NOT NULL,
   PRIMARY KEY (tenant_id, downstream_id, upstream_id),
   FOREIGN KEY (tenant_id, downstream_id) REFERENCES dataset_registry,
-  FOREIGN KEY (tenant_id, upstream_id) REFERENCES dataset_registry,
-  CHECK (downstream_id <> upstream_id)
+  FOREIGN KEY (tenant_id, upstream_id) REFERENCES dataset_registry
 ) WITH (fillfactor = 80);
 CREATE INDEX dataset_lineage_by_upstream
   ON dataset_lineage (tenant_id, upstream_id, downstream_id);

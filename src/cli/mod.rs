@@ -6,6 +6,7 @@ mod demo;
 mod development;
 mod migrate;
 mod output;
+mod retain;
 mod schema;
 mod seed;
 mod serve;
@@ -69,6 +70,8 @@ enum Command {
     Config(config::Arguments),
     /// Show the schema of the GraphQL API.
     Schema(schema::Arguments),
+    /// Drop the months of runs and events that are kept no longer, as the server does once a day.
+    Retain(retain::Arguments),
     /// Fill the database with deterministic synthetic data.
     Seed(seed::Arguments),
 }
@@ -101,6 +104,7 @@ async fn run(Cli { common, command }: Cli) -> Result<(), Failure> {
             schema::run(&arguments);
             Ok(())
         }
+        Command::Retain(arguments) => retain::run(&common, &arguments).await,
         Command::Seed(arguments) => seed::run(&common, arguments).await,
     }
 }

@@ -70,8 +70,17 @@ pub struct Settings {
     pub pseudonym_key: Option<Secret>,
     /// `limits.*`
     pub limits: Limits,
+    /// `retention.*`
+    pub retention: Retention,
     /// `log.*`
     pub log: Log,
+}
+
+/// What is kept for how long.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub struct Retention {
+    /// For how many days runs and their events are kept; 0 for ever.
+    pub runs_days: u32,
 }
 
 /// Where to listen.

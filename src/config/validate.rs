@@ -4,7 +4,7 @@ use std::{net::SocketAddr, path::PathBuf, str::FromStr, time::Duration};
 
 use super::{
     Auth, ConfigError, Database, DatabaseUrl, DocumentLimits, Environment, Jwks, Limits, Listen,
-    Log, LogFormat, Secret, Settings, keys, read_secret_file,
+    Log, LogFormat, Retention, Secret, Settings, keys, read_secret_file,
     sources::{Resolved, invalid_or_unknown},
 };
 
@@ -22,6 +22,7 @@ pub(super) fn settings(from: &Resolved) -> Result<Settings, ConfigError> {
         auth: auth(from)?,
         pseudonym_key: secret(from, "auth.pseudonym_key")?.map(Secret::new),
         limits: limits(from)?,
+        retention: Retention { runs_days: required(from, "retention.runs_days")? },
         log: log(from)?,
     };
     Ok(settings)

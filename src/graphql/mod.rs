@@ -23,6 +23,7 @@ use crate::{
         graphql::{FreshnessMutation, FreshnessQuery},
         loader::Policies,
     },
+    history::loader::{PolicyHistories, RecentRuns, RunRanges, SuccessRanges},
     lineage::loader::{RootCauses, Walks},
     refresh::{
         graphql::{RefreshMutation, RefreshQuery},
@@ -70,6 +71,10 @@ pub fn with_call(request: Request, call: Call) -> Request {
         .data(Runs::new(&call))
         .data(LogsOfRuns::new(&call))
         .data(RunPages::new(&call))
+        .data(RunRanges::new(&call))
+        .data(SuccessRanges::new(&call))
+        .data(RecentRuns::new(&call))
+        .data(PolicyHistories::new(&call))
         .data(Walks::new(&call))
         .data(RootCauses::new(&call))
         .data(call)

@@ -81,7 +81,6 @@ pub async fn edges(
 #[derive(FromQueryResult)]
 struct StandingRow {
     dataset_id: Uuid,
-    namespace: String,
     name: String,
     freshness_basis: String,
     warn_at: DateTime<Utc>,
@@ -92,7 +91,7 @@ struct StandingRow {
 }
 
 const STANDINGS: &str = "
-SELECT s.dataset_id, r.namespace, r.name, s.freshness_basis, s.warn_at, s.stale_at,
+SELECT s.dataset_id, r.name, s.freshness_basis, s.warn_at, s.stale_at,
        s.consecutive_failures, s.last_failure_at, s.running_since
   FROM dataset_refresh_state s JOIN dataset_registry r USING (tenant_id, dataset_id)
  WHERE s.dataset_id = ANY ($1)";
@@ -107,7 +106,7 @@ pub async fn standings(tx: &TenantTx, datasets: &[Uuid]) -> Result<Vec<Standing>
         .map(|row| {
             Ok(Standing {
                 dataset_id: row.dataset_id,
-                name: format!("{}/{}", row.namespace, row.name),
+                name: row.name,
                 basis: row.freshness_basis.parse::<Basis>().map_err(Error::internal)?,
                 warn_at: row.warn_at,
                 stale_at: row.stale_at,

@@ -24,6 +24,7 @@ use crate::{
         scalars::{BigInt, uuid},
         shared,
     },
+    history::graphql::{self as history, ExpectedRun, RefreshAnomaly},
 };
 
 /// The state of a run.
@@ -169,6 +170,16 @@ impl RefreshState {
     /// last run that completed or failed did fail.
     async fn consecutive_failures(&self) -> i32 {
         self.0.consecutive_failures
+    }
+
+    /// When the next run is to be expected; nothing while there are fewer than three to go by.
+    async fn expected_next_run(&self, context: &Context<'_>) -> Nullable<ExpectedRun> {
+        nullable(history::expected_next_run(context, self.0.dataset_id).await)
+    }
+
+    /// What is unlike the dataset's other runs about the last one.
+    async fn anomalies(&self, context: &Context<'_>) -> Nullable<Vec<RefreshAnomaly>> {
+        nullable(history::anomalies(context, self.0.dataset_id).await.map(Some))
     }
 
     /// When this was last brought up to date.

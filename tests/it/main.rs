@@ -24,11 +24,15 @@ mod lineage;
 #[cfg(test)]
 mod operations;
 #[cfg(test)]
+mod plans;
+#[cfg(test)]
 mod policy;
 #[cfg(test)]
 mod program;
 #[cfg(test)]
 mod readme;
+#[cfg(test)]
+mod retention;
 #[cfg(test)]
 mod sdl;
 #[cfg(test)]

@@ -73,8 +73,8 @@ fn the_privileges_are_these_and_no_other() {
               WHERE pronamespace = 'storage_drr'::regnamespace AND proname <> 'current_tenant'
                 AND has_function_privilege(role, pg_proc.oid, 'EXECUTE')";
         assert_eq!(strings(&mut admin, functions).await, [
-            "drop_partitions drr_operator",
-            "ensure_partitions drr_operator"
+            "ensure_partitions drr_operator",
+            "drop_partitions drr_operator"
         ]);
     });
 }

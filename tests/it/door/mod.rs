@@ -11,4 +11,4 @@ mod pool;
 mod proxy;
 mod refusal;
 mod unsettled;
-mod world;
+pub mod world;

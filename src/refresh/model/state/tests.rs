@@ -140,6 +140,11 @@ proptest! {
         log.extend(late.into_iter().map(|row| RunRow { run_id: Uuid::from_u128(row.run_id.as_u128() + 100), ..row }));
         let mut runs = DatasetRuns::of_all(&log);
         runs.keep(gone);
+        // Counted by the log, after what is kept is known.
+        let success = runs.last_success.as_ref().map(RunRow::end);
+        let failures = log.iter().filter(|row| row.state == RunState::Failed);
+        let since = failures.filter(|row| Some(row.end()) > success).count();
+        runs.failures_since_success = i32::try_from(since).unwrap();
         let kept = RefreshState::of(&runs);
         let all: Vec<_> = rows.iter().chain(&log).cloned().collect();
         let expected = RefreshState::of_all(&all);
