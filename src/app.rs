@@ -27,6 +27,7 @@ use crate::{
         authentication::Authentication,
         body::BodyLimits,
         lineage::{self, Lineage},
+        once::{KeyRule, Once},
         operations::{self, NotReady, Operations, ReadinessCheck},
         subgraph::Execution,
     },
@@ -120,16 +121,8 @@ impl App {
     /// # Errors
     /// [`StartError`].
     pub async fn start(assembly: Assembly) -> Result<Self, StartError> {
-        let Assembly {
-            listen,
-            limits,
-            retention,
-            database,
-            keys,
-            verifier,
-            pseudonyms,
-            clock,
-        } = assembly;
+        let Assembly { listen, limits, retention, database, keys, verifier, pseudonyms, clock } =
+            assembly;
         let metrics = telemetry::metrics()?;
         let public = bind(ListenerKind::Public, listen.public).await?;
         let internal = bind(ListenerKind::Internal, listen.internal).await?;
@@ -226,8 +219,11 @@ fn routes(authentication: &Authentication, limits: &Limits) -> Router {
 
 /// What the platform's own services have besides.
 fn internal_routes(authentication: &Authentication, limits: &Limits) -> Router {
-    let lineage =
-        Lineage { authentication: authentication.clone(), limits: BodyLimits::lineage(limits) };
+    let lineage = Lineage {
+        authentication: authentication.clone(),
+        limits: BodyLimits::lineage(limits),
+        once: Once::new(KeyRule::Optional, limits),
+    };
     routes(authentication, limits)
         .route("/api/v1/lineage", post(lineage::ingest).with_state(lineage))
 }

@@ -19,6 +19,7 @@ use crate::{
     clock::SharedClock,
     db::{Db, TenantDb},
     error::Result,
+    idempotency::Attempt,
 };
 
 /// See the [module](self).
@@ -30,6 +31,7 @@ pub struct Call {
     now: DateTime<Utc>,
     correlation_id: Arc<str>,
     changes: Arc<AtomicU64>,
+    attempt: Option<Arc<Attempt>>,
 }
 
 impl Call {
@@ -43,7 +45,20 @@ impl Call {
     ) -> Self {
         let db = db.scoped_to(&principal);
         let now = clock.now();
-        Self { principal, db, clock, now, correlation_id, changes: Arc::default() }
+        Self { principal, db, clock, now, correlation_id, changes: Arc::default(), attempt: None }
+    }
+
+    /// The call as one that may come again under an idempotency key.
+    #[must_use]
+    pub fn attempting(mut self, attempt: Option<Arc<Attempt>>) -> Self {
+        self.attempt = attempt;
+        self
+    }
+
+    /// The attempt that the call is, if it has an idempotency key or should have one.
+    #[must_use]
+    pub fn attempt(&self) -> Option<&Attempt> {
+        self.attempt.as_deref()
     }
 
     /// The verified caller.

@@ -3,11 +3,14 @@
 //! A caller sees the code and the message; what is behind an [`Error::Internal`] or an
 //! [`Error::Unavailable`] goes to the log under the correlation id and nowhere else.
 //! To add one: a variant here, its code in [`Error::code`], its status in [`ErrorCode::http_status`].
+//! An error can be kept and read again as a caller sees it ([`told`]).
 
 use std::{borrow::Cow, sync::Arc};
 
+mod told;
+
 /// What went wrong, in one word that programs can rely on (`extensions.code`).
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, serde::Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
 #[serde(rename_all = "SCREAMING_SNAKE_CASE")]
 pub enum ErrorCode {
     /// No token, or one that does not verify.
@@ -91,6 +94,17 @@ pub enum Error {
     /// See [`ErrorCode::Conflict`].
     #[error("{0}")]
     Conflict(Cow<'static, str>),
+    /// See [`ErrorCode::IdempotencyConflict`].
+    #[error("this idempotency key came with another request before")]
+    IdempotencyConflict,
+    /// An error of an earlier call, as its caller was told it.
+    #[error("{message}")]
+    Told {
+        /// Its code.
+        code: ErrorCode,
+        /// Its message.
+        message: String,
+    },
     /// See [`ErrorCode::LimitExceeded`]. Names the limit and its value.
     #[error("over the limit {limit} = {maximum}")]
     LimitExceeded {
@@ -135,6 +149,8 @@ impl Error {
             Self::NotFound(_) => ErrorCode::NotFound,
             Self::BadUserInput { .. } => ErrorCode::BadUserInput,
             Self::Conflict(_) => ErrorCode::Conflict,
+            Self::IdempotencyConflict => ErrorCode::IdempotencyConflict,
+            Self::Told { code, .. } => *code,
             Self::LimitExceeded { .. } => ErrorCode::LimitExceeded,
             Self::Unavailable(_) => ErrorCode::Unavailable,
             Self::Internal(_) => ErrorCode::Internal,

@@ -31,6 +31,7 @@ pub mod freshness;
 pub mod graphql;
 pub mod history;
 pub mod http;
+pub mod idempotency;
 pub mod lineage;
 pub mod refresh;
 pub mod retention;

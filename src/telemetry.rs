@@ -118,6 +118,14 @@ fn describe() {
         "drr_audit_events_lost_total",
         "Audit events of failed calls that could not be written."
     );
+    describe_counter!(
+        "drr_idempotency_total",
+        "Requests and changes with an idempotency key, by what came of the key."
+    );
+    describe_counter!(
+        "drr_freshness_policies_applied_total",
+        "Datasets brought up to date with the policy that applies to them."
+    );
     describe_counter!("drr_run_events_total", "Run events received, by what became of them.");
     describe_counter!(
         "drr_lineage_edges_left_out_total",

@@ -60,7 +60,8 @@ pub(crate) use wire_enum;
 mod tests {
     use crate::{
         dataset::model::Lifecycle,
-        freshness::model::{Basis, Mode, Status},
+        freshness::model::{Basis, Driver, Mode, Status},
+        history::model::{anomaly::AnomalyKind, expected::ExpectedBasis},
         refresh::model::{EventType, RefreshStatus, RunState, WatermarkOrigin},
     };
 
@@ -79,6 +80,7 @@ mod tests {
                 assert_eq!(names.len(), $name::ALL.len());
             )+};
         }
-        check!(Lifecycle, Basis, Mode, Status, EventType, RefreshStatus, RunState, WatermarkOrigin);
+        check!(Lifecycle, Basis, Driver, Mode, Status, EventType, RefreshStatus, RunState);
+        check!(WatermarkOrigin, AnomalyKind, ExpectedBasis);
     }
 }

@@ -13,10 +13,17 @@ pub struct Model {
     pub operation: String,
     #[sea_orm(primary_key, auto_increment = false)]
     pub idempotency_key: String,
+    #[sea_orm(primary_key, auto_increment = false)]
+    pub slot: i16,
     #[sea_orm(column_type = "VarBinary(StringLen::None)")]
     pub request_hash: Vec<u8>,
     #[sea_orm(column_type = "JsonBinary")]
-    pub response: Option<Json>,
+    pub outcome: Option<Json>,
+    pub answer_status: Option<i16>,
+    #[sea_orm(column_type = "JsonBinary")]
+    pub answer_headers: Option<Json>,
+    #[sea_orm(column_type = "VarBinary(StringLen::None)")]
+    pub answer_body: Option<Vec<u8>>,
     pub created_at: DateTimeUtc,
     pub expires_at: DateTimeUtc,
 }

@@ -18,6 +18,7 @@ mod m0004_freshness_policy;
 mod m0005_audit_and_idempotency;
 mod m0006_partitions;
 mod m0007_policies;
+mod m0009_once;
 mod m0011_history;
 mod rls;
 
@@ -36,6 +37,7 @@ impl MigratorTrait for Migrator {
             Box::new(m0005_audit_and_idempotency::Migration),
             Box::new(m0006_partitions::Migration),
             Box::new(m0007_policies::Migration),
+            Box::new(m0009_once::Migration),
             Box::new(m0011_history::Migration),
         ]
     }

@@ -159,6 +159,8 @@ pub struct Limits {
     pub lineage_body_bytes: usize,
     /// A compressed lineage request's body as it comes over the wire.
     pub lineage_compressed_bytes: usize,
+    /// How long a request with an idempotency key is known again.
+    pub idempotency_retention: Duration,
 }
 
 /// What a GraphQL document may be before anything parses it.

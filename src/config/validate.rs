@@ -162,6 +162,10 @@ fn limits(from: &Resolved) -> Result<Limits, ConfigError> {
         },
         lineage_body_bytes: required(from, "limits.lineage_body_bytes")?,
         lineage_compressed_bytes: required(from, "limits.lineage_compressed_bytes")?,
+        idempotency_retention: Duration::from_hours(required(
+            from,
+            "limits.idempotency_retention_hours",
+        )?),
     })
 }
 

@@ -1,5 +1,6 @@
 //! What changes datasets: each a transaction with its audit event.
 
+use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use super::{
@@ -8,11 +9,14 @@ use super::{
     repository::{self, Draft, Record},
 };
 use crate::{
-    audit::{self, Entry, Outcome, trail},
+    audit::{
+        Entry, Outcome,
+        trail::{self, Done},
+    },
     auth::policy::Operation,
     call::Call,
-    db::TenantTx,
     error::{Error, ErrorCode, Result},
+    freshness::loader as freshness,
 };
 
 /// A namespace and a name, as they were asked for.
@@ -46,7 +50,7 @@ fn parse_domain(domain: Option<String>) -> Result<Option<String>> {
 }
 
 /// How a change of a dataset ended.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Changed {
     /// As it was asked.
     Done(Uuid),
@@ -62,6 +66,21 @@ impl Changed {
             Self::Done(_) => Outcome::Success,
             Self::NameTaken(_) | Self::OtherVersion(_) => Outcome::Rejected(ErrorCode::Conflict),
         }
+    }
+
+    /// With its audit event.
+    fn done(self, operation: Operation) -> Done<Self> {
+        Done::new(self, self.entries(operation))
+    }
+
+    /// Nothing was to be changed after all; with its audit event.
+    fn undone(self, operation: Operation) -> Done<Self> {
+        Done::undone(self, self.entries(operation))
+    }
+
+    fn entries(self, operation: Operation) -> Vec<Entry> {
+        let (dataset_id, outcome) = (self.dataset_id(), self.outcome());
+        vec![Entry { operation, dataset_id, resource: None, outcome }]
     }
 
     /// The dataset that this is about, if it exists.
@@ -80,8 +99,37 @@ impl Changed {
 /// [`Error::Forbidden`], or whatever the database answers.
 pub async fn register(call: &Call, new: NewDataset) -> Result<Changed> {
     let operation = Operation::DatasetRegister;
-    trail::change(call, operation, None, async {
-        let id = call.new_id();
+    let prepare = async { Registration::parse(call.new_id(), new) };
+    trail::change(call, operation, None, prepare, async |tx, registration| {
+        let Registration { id, name, aliases, draft } = registration;
+        freshness::hold(tx).await?;
+        let inserted = repository::insert(tx, &[draft], call.now()).await?;
+        let free =
+            !inserted.is_empty() && repository::replace_aliases(tx, id, aliases.as_slice()).await?;
+        if free {
+            freshness::apply_to_new(tx, &[id], call.now()).await?;
+            return Ok(Changed::Done(id).done(operation));
+        }
+        let names: Vec<_> = std::iter::once(&name).chain(aliases.as_slice()).cloned().collect();
+        let found = loader::ids(tx, &names).await?;
+        // The dataset that was just inserted has some of the names, and must go again.
+        let owners = names.iter().filter_map(|name| found.get(name).copied());
+        let owner = owners.into_iter().find(|owner| *owner != id);
+        Ok(Changed::NameTaken(owner).undone(operation))
+    })
+    .await
+}
+
+/// A dataset to be registered, as it was read.
+struct Registration {
+    id: Uuid,
+    name: DatasetName,
+    aliases: Aliases,
+    draft: Draft,
+}
+
+impl Registration {
+    fn parse(id: Uuid, new: NewDataset) -> Result<Self> {
         let name = DatasetName::parse(new.name.0, new.name.1)?;
         let aliases = parse_aliases(new.aliases, &name)?;
         let description = new.description.map(Description::parse).transpose()?;
@@ -89,22 +137,8 @@ pub async fn register(call: &Call, new: NewDataset) -> Result<Changed> {
         draft.owners = Owners::parse(new.owners)?.into_vec();
         draft.domain = parse_domain(new.domain)?;
         draft.tags = Tags::parse(new.tags)?.into_vec();
-        let tx = call.db().write().await?;
-        let inserted = repository::insert(&tx, &[draft], call.now()).await?;
-        let free = !inserted.is_empty()
-            && repository::replace_aliases(&tx, id, aliases.as_slice()).await?;
-        if free {
-            return finish(call, tx, operation, Changed::Done(id)).await;
-        }
-        drop(tx);
-        // In a transaction of its own, since the dataset that was just inserted must go again.
-        let tx = call.db().write().await?;
-        let names: Vec<_> = std::iter::once(&name).chain(aliases.as_slice()).cloned().collect();
-        let found = loader::ids(&tx, &names).await?;
-        let owner = names.iter().find_map(|name| found.get(name).copied());
-        finish(call, tx, operation, Changed::NameTaken(owner)).await
-    })
-    .await
+        Ok(Self { id, name, aliases, draft })
+    }
 }
 
 /// What to do with a field that may be empty.
@@ -143,6 +177,13 @@ pub struct Patch {
     pub aliases: Option<Vec<RawName>>,
 }
 
+impl Patch {
+    /// Whether it may change which policies are for the dataset.
+    const fn selects(&self) -> bool {
+        self.domain.set.is_some() || self.domain.clear || self.tags.is_some()
+    }
+}
+
 /// Changes a dataset.
 ///
 /// # Errors
@@ -154,26 +195,29 @@ pub async fn update(
     patch: Patch,
 ) -> Result<Changed> {
     let operation = Operation::DatasetUpdate;
-    trail::change(call, operation, id.clone().ok(), async {
-        let id = id?;
-        let tx = call.db().write().await?;
-        let record = repository::lock(&tx, id).await?.ok_or(Error::NotFound("dataset"))?;
+    let selects = patch.selects();
+    trail::change(call, operation, id.clone().ok(), async { id }, async |tx, id| {
+        if selects {
+            freshness::hold(tx).await?;
+        }
+        let record = repository::lock(tx, id).await?.ok_or(Error::NotFound("dataset"))?;
         if record.lifecycle == Lifecycle::Retired.as_str() {
             return Err(Error::Conflict("the dataset is retired".into()));
         }
         if expected_version.is_some_and(|expected| expected != record.row_version) {
-            return finish(call, tx, operation, Changed::OtherVersion(id)).await;
+            return Ok(Changed::OtherVersion(id).done(operation));
         }
         let (draft, aliases) = patched(record, patch)?;
         if let Some(aliases) = aliases
-            && !repository::replace_aliases(&tx, id, aliases.as_slice()).await?
+            && !repository::replace_aliases(tx, id, aliases.as_slice()).await?
         {
-            drop(tx);
-            let tx = call.db().write().await?;
-            return finish(call, tx, operation, Changed::NameTaken(None)).await;
+            return Ok(Changed::NameTaken(None).undone(operation));
         }
-        repository::update(&tx, &draft, call.now()).await?;
-        finish(call, tx, operation, Changed::Done(id)).await
+        repository::update(tx, &draft, call.now()).await?;
+        if selects {
+            freshness::apply(tx, &[id], call.now()).await?;
+        }
+        Ok(Changed::Done(id).done(operation))
     })
     .await
 }
@@ -203,30 +247,16 @@ pub async fn retire(
     expected_version: Option<i64>,
 ) -> Result<Changed> {
     let operation = Operation::DatasetRetire;
-    trail::change(call, operation, id.clone().ok(), async {
-        let id = id?;
-        let tx = call.db().write().await?;
-        let record = repository::lock(&tx, id).await?.ok_or(Error::NotFound("dataset"))?;
+    trail::change(call, operation, id.clone().ok(), async { id }, async |tx, id| {
+        let record = repository::lock(tx, id).await?.ok_or(Error::NotFound("dataset"))?;
         if record.lifecycle == Lifecycle::Retired.as_str() {
-            return finish(call, tx, operation, Changed::Done(id)).await;
+            return Ok(Changed::Done(id).done(operation));
         }
         if expected_version.is_some_and(|expected| expected != record.row_version) {
-            return finish(call, tx, operation, Changed::OtherVersion(id)).await;
+            return Ok(Changed::OtherVersion(id).done(operation));
         }
-        repository::retire(&tx, id, call.now()).await?;
-        finish(call, tx, operation, Changed::Done(id)).await
+        repository::retire(tx, id, call.now()).await?;
+        Ok(Changed::Done(id).done(operation))
     })
     .await
-}
-
-async fn finish(
-    call: &Call,
-    tx: TenantTx,
-    operation: Operation,
-    changed: Changed,
-) -> Result<Changed> {
-    let (dataset_id, outcome) = (changed.dataset_id(), changed.outcome());
-    audit::append(&tx, call, &[Entry { operation, dataset_id, resource: None, outcome }]).await?;
-    tx.commit().await?;
-    Ok(changed)
 }

@@ -18,7 +18,10 @@ use super::{
 use crate::{
     auth::policy::Operation,
     error::{Error, Result},
-    freshness::{graphql::FreshnessStatus, model::Timing},
+    freshness::{
+        graphql::{self as present, FreshnessStatus},
+        model::{Policy, Timing, zone},
+    },
     graphql::{call, scalars::BigInt, shared},
 };
 
@@ -193,7 +196,7 @@ pub(crate) async fn run_buckets(
     timezone: &str,
 ) -> Result<RunBuckets> {
     call(context)?.authorize(Operation::RunRead)?;
-    let zone = buckets::timezone(timezone)?;
+    let zone = zone::parse(timezone)?;
     let cut = buckets::cut(Range::parse(from, to)?, size(bucket, minutes)?, zone)?;
     let (Some(first), Some(last)) = (cut.first(), cut.last()) else {
         return Ok(RunBuckets { buckets: Vec::new(), truncated: false });
@@ -270,7 +273,9 @@ async fn spans(
         range.from = known.copied().unwrap_or(range.from);
     }
     let policies = policies.unwrap_or_default();
-    let spans = freshness::spans(range, &successes.rows, &policies, Timing::of);
+    let timing =
+        |policy: Option<&Option<Policy>>, last| Timing::of(policy.and_then(Option::as_ref), last);
+    let spans = freshness::spans(range, &successes.rows, &policies, timing);
     Ok((spans, successes.truncated))
 }
 
@@ -436,7 +441,10 @@ pub(crate) async fn expected_next_run(
     dataset_id: Uuid,
 ) -> Result<Option<ExpectedRun>> {
     let runs = recent(context, dataset_id).await?;
-    Ok(expected::ExpectedRun::by_interval(&runs).map(|expected| ExpectedRun {
+    let deadline = present::freshness(context, dataset_id).await?.next_deadline();
+    let by_deadline = deadline.map(expected::ExpectedRun::by_deadline);
+    let expected = by_deadline.or_else(|| expected::ExpectedRun::by_interval(&runs));
+    Ok(expected.map(|expected| ExpectedRun {
         at: expected.at,
         basis: expected.basis.into(),
         interval_seconds: seconds(expected.interval),

@@ -10,9 +10,9 @@ use super::{
     model::{
         Ran, Range,
         anomaly::LOOKED_AT,
-        freshness::{InForce, Version, in_force},
+        freshness::{InForce, Version, applying, in_force},
     },
-    repository,
+    repository::{self, Chosen, PolicyVersion},
 };
 use crate::{
     batch::{BatchRead, Batched},
@@ -26,12 +26,15 @@ pub const MAX_RUNS: u32 = 10_000;
 /// The most that are read of all datasets of a batch together …
 const MAX_RUNS_IN_ALL: u32 = 200_000;
 /// … but for so many of each.
-const LEAST_RUNS: u32 = 500;
+const LEAST_RUNS: u32 = 250;
+
+/// The most successes of all datasets of a batch together: each may ask for the next deadline.
+const MAX_SUCCESSES_IN_ALL: u32 = 50_000;
 
 /// How many to read of each of so many datasets.
-fn limit(datasets: usize) -> u32 {
+fn limit(in_all: u32, datasets: usize) -> u32 {
     let datasets = u32::try_from(datasets).unwrap_or(u32::MAX).max(1);
-    (MAX_RUNS_IN_ALL / datasets).clamp(LEAST_RUNS, MAX_RUNS)
+    (in_all / datasets).clamp(LEAST_RUNS, MAX_RUNS)
 }
 
 /// What is asked of one dataset in a range.
@@ -80,7 +83,7 @@ impl BatchRead for RunsBetween {
     async fn read(tx: &TenantTx, keys: &[InRange]) -> Result<HashMap<InRange, Cut<Ran>>> {
         let mut found: HashMap<_, Cut<Ran>> = HashMap::new();
         for (range, datasets) in by_range(keys) {
-            let limit = limit(datasets.len());
+            let limit = limit(MAX_RUNS_IN_ALL, datasets.len());
             for (dataset_id, run) in repository::between(tx, &datasets, range, limit + 1).await? {
                 let cut = found.entry(InRange { dataset_id, range }).or_default();
                 if cut.rows.len() < limit as usize {
@@ -108,7 +111,7 @@ impl BatchRead for SuccessesBetween {
     async fn read(tx: &TenantTx, keys: &[InRange]) -> Result<HashMap<InRange, Cut<DateTime<Utc>>>> {
         let mut found: HashMap<_, Cut<_>> = HashMap::new();
         for (range, datasets) in by_range(keys) {
-            let limit = limit(datasets.len());
+            let limit = limit(MAX_SUCCESSES_IN_ALL, datasets.len());
             for (dataset_id, at) in repository::successes(tx, &datasets, range, limit).await? {
                 found.entry(InRange { dataset_id, range }).or_default().rows.push(at);
             }
@@ -144,28 +147,44 @@ impl BatchRead for Recent {
     }
 }
 
-/// The most versions of a policy that history looks at.
-const MAX_VERSIONS: u32 = 1_000;
+/// The most versions of a dataset's own policy that history looks at, the latest.
+const MAX_OWN_VERSIONS: u32 = 1_000;
+/// The most versions of policies for many datasets.
+const MAX_SELECTING_VERSIONS: u32 = 10_000;
 
-/// The policies that a dataset had.
+/// The policies that applied to a dataset.
 #[derive(Debug)]
 pub struct PolicyHistory;
 
-/// The loader of the policies that a dataset had, in the order in which they came into force.
+/// The loader of the policies that applied to a dataset, in the order in which they came into force.
 pub type PolicyHistories = Batched<PolicyHistory>;
 
 impl BatchRead for PolicyHistory {
     type Key = Uuid;
-    type Value = Vec<InForce<Policy>>;
+    type Value = Vec<InForce<Option<Policy>>>;
 
-    async fn read(tx: &TenantTx, keys: &[Uuid]) -> Result<HashMap<Uuid, Vec<InForce<Policy>>>> {
+    /// Two statements: the versions, and what the policies for many choose by.
+    async fn read(
+        tx: &TenantTx,
+        keys: &[Uuid],
+    ) -> Result<HashMap<Uuid, Vec<InForce<Option<Policy>>>>> {
         let mut versions: HashMap<_, Vec<_>> = HashMap::new();
-        for record in repository::versions(tx, keys, MAX_VERSIONS).await? {
-            let known: &mut Vec<_> = versions.entry(record.policy_id).or_default();
+        let stored = repository::policies(tx, keys, MAX_OWN_VERSIONS, MAX_SELECTING_VERSIONS);
+        for PolicyVersion { record, calendar_dates } in stored.await? {
             let version = Version { number: record.version, from: record.effective_from };
-            known.push((version, Policy::try_from(&record)?));
+            let policy = Policy::stored(&record, &calendar_dates)?;
+            let asked = (!record.removed).then_some(policy);
+            versions.entry(record.policy_id).or_default().push((version, asked));
         }
-        let in_force = |(id, versions)| (id, in_force(versions));
-        Ok(versions.into_iter().map(in_force).collect())
+        let mut own: HashMap<_, _> =
+            keys.iter().filter_map(|id| Some((*id, in_force(versions.remove(id)?)))).collect();
+        let selecting: Vec<_> = versions.into_values().map(in_force).collect();
+        let chosen = repository::chosen(tx, keys).await?;
+        let applying = |chosen: Chosen| {
+            let own = own.remove(&chosen.dataset_id).unwrap_or_default();
+            let id = chosen.dataset_id;
+            (id, applying(&own, &selecting, chosen.domain.as_deref(), &chosen.tags))
+        };
+        Ok(chosen.into_iter().map(applying).collect())
     }
 }

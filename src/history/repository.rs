@@ -3,7 +3,7 @@
 //! Each statement is one range of an index per dataset, read backwards and cut off at a stated number
 //! of rows; [`STATEMENTS`] lists them for the test that asks the database how it reads them.
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, NaiveDate, Utc};
 use sea_orm::FromQueryResult;
 use uuid::Uuid;
 
@@ -64,23 +64,66 @@ SELECT wanted.dataset_id, success.ended_at FROM unnest($1::uuid[]) AS wanted (da
 pub const STATEMENTS: [(&str, &str); 3] =
     [("between", BETWEEN), ("recent", RECENT), ("successes", SUCCESSES)];
 
-/// The versions of a dataset's own policy, the latest of them.
-const VERSIONS: &str = "
-SELECT version.* FROM unnest($1::uuid[]) AS wanted (policy_id), LATERAL (
-  SELECT * FROM freshness_policy WHERE policy_id = wanted.policy_id
-   ORDER BY version DESC LIMIT $2) AS version";
+/// A version of a policy, and the dates that its calendars name now.
+#[derive(Debug, FromQueryResult)]
+pub struct PolicyVersion {
+    /// The version.
+    #[sea_orm(nested)]
+    pub record: entity::freshness_policy::Model,
+    /// The dates.
+    pub calendar_dates: Vec<NaiveDate>,
+}
 
-/// The latest `limit` versions of the policies of each of these datasets.
+/// The latest versions of datasets' own policies, and those of the policies for many.
+const POLICIES: &str = "
+SELECT p.*, coalesce((SELECT array_agg(DISTINCT date)
+                        FROM freshness_calendar c, unnest(c.dates) AS date
+                       WHERE c.tenant_id = p.tenant_id AND c.name = ANY (p.exclude_calendars)),
+                     '{}'::date[]) AS calendar_dates
+  FROM (
+    SELECT own.* FROM unnest($1::uuid[]) AS wanted (policy_id), LATERAL (
+      SELECT * FROM freshness_policy WHERE policy_id = wanted.policy_id
+       ORDER BY version DESC LIMIT $2) AS own
+    UNION ALL
+    (SELECT * FROM freshness_policy WHERE dataset_id IS NULL
+      ORDER BY policy_id, version LIMIT $3)
+  ) AS p";
+
+/// The versions of the policies that these datasets have or had: the latest `own` of each one's own,
+/// and `selecting` of those for many.
 ///
 /// # Errors
 /// Whatever the database answers.
-pub async fn versions(
+pub async fn policies(
     tx: &TenantTx,
     datasets: &[Uuid],
-    limit: u32,
-) -> Result<Vec<entity::freshness_policy::Model>> {
-    let values = [datasets.to_vec().into(), i64::from(limit).into()];
-    Ok(tx.query_sql(VERSIONS, values).await?)
+    own: u32,
+    selecting: u32,
+) -> Result<Vec<PolicyVersion>> {
+    let values = [datasets.to_vec().into(), i64::from(own).into(), i64::from(selecting).into()];
+    Ok(tx.query_sql(POLICIES, values).await?)
+}
+
+/// What policies for many datasets choose them by.
+#[derive(Debug, FromQueryResult)]
+pub struct Chosen {
+    /// The dataset.
+    pub dataset_id: Uuid,
+    /// Its domain.
+    pub domain: Option<String>,
+    /// Its tags.
+    pub tags: Vec<String>,
+}
+
+const CHOSEN: &str =
+    "SELECT dataset_id, domain, tags FROM dataset_registry WHERE dataset_id = ANY ($1)";
+
+/// What policies for many datasets choose these by.
+///
+/// # Errors
+/// Whatever the database answers.
+pub async fn chosen(tx: &TenantTx, datasets: &[Uuid]) -> Result<Vec<Chosen>> {
+    Ok(tx.query_sql(CHOSEN, [datasets.to_vec().into()]).await?)
 }
 
 fn ran(rows: Vec<RanRow>) -> Result<Vec<(Uuid, Ran)>> {

@@ -9,7 +9,7 @@ use axum::{
     Json,
     body::Body,
     extract::{Request, State},
-    http::{HeaderMap, StatusCode, header},
+    http::{HeaderMap, StatusCode, header, request::Parts},
     response::{IntoResponse, Response},
 };
 use serde::Serialize;
@@ -18,6 +18,7 @@ use super::{
     Problem, RequestContext,
     authentication::Authentication,
     body::{self, BodyLimits},
+    once::{self, Once},
 };
 use crate::{
     auth::policy::Operation,
@@ -36,6 +37,8 @@ pub struct Lineage {
     pub authentication: Authentication,
     /// How much.
     pub limits: BodyLimits,
+    /// Whether with a key. Events are known by their content, so that none is needed.
+    pub once: Once,
 }
 
 #[derive(Serialize)]
@@ -101,22 +104,27 @@ pub async fn ingest(
 ) -> Result<Response, Problem> {
     let (parts, body) = request.into_parts();
     let call = lineage.authentication.call(&parts.headers, &context.correlation_id).await?;
-    tracing::Span::current().record("operation", Operation::LineageIngest.as_str());
-    let (recorded, warnings) = record_body(&call, &parts.headers, body, &lineage.limits).await?;
-    Ok(answer(recorded, warnings))
+    let operation = Operation::LineageIngest.as_str();
+    let call = call.attempting(lineage.once.attempt(&parts.headers, operation));
+    tracing::Span::current().record("operation", operation);
+    let recorded = record_body(&call, &parts, body, &lineage.limits).await;
+    let response = recorded.map(|(recorded, warnings)| answer(recorded, warnings));
+    let response = response.unwrap_or_else(IntoResponse::into_response);
+    Ok(once::answer(&call, response).await?)
 }
 
 async fn record_body(
     call: &Call,
-    headers: &HeaderMap,
+    parts: &Parts,
     body: Body,
     limits: &BodyLimits,
 ) -> Result<(Vec<Recorded>, Vec<Warning>), Problem> {
     let mut warnings = Vec::new();
     // Read inside the frame of the change: a body that cannot be had at all is audited as well.
     let submitted = async {
-        require_json(headers)?;
-        let bytes = body::read(headers, body, limits).await?;
+        require_json(&parts.headers)?;
+        let bytes = body::read(&parts.headers, body, limits).await?;
+        once::bind(call, parts, &bytes);
         let batch =
             openlineage::parse(&bytes, &ParseLimits::at(call.now())).map_err(Error::from)?;
         warnings = batch.warnings;

@@ -35,6 +35,7 @@ pub mod guard;
 mod idle;
 pub mod lineage;
 mod observe;
+pub mod once;
 pub mod operations;
 pub mod problem;
 pub mod server;

@@ -2,10 +2,14 @@
 
 use std::sync::Arc;
 
-use async_graphql::{Request, Response};
+use async_graphql::Request;
 use axum::http::request::Parts;
 
-use super::{RequestContext, authentication::Authentication, graphql::Executor};
+use super::{
+    RequestContext,
+    authentication::Authentication,
+    graphql::{Executed, Executor},
+};
 use crate::{
     auth::policy::Operation,
     error::{Error, Result},
@@ -13,6 +17,7 @@ use crate::{
         self, Subgraph, expansion,
         sdl::{self, ServiceSdl},
     },
+    idempotency::Attempt,
 };
 
 /// Executes requests of callers with a valid token; without one nothing is executed.
@@ -39,11 +44,14 @@ impl Execution {
 }
 
 impl Executor for Execution {
-    async fn execute(&self, mut request: Request, parts: Parts) -> Result<Response> {
+    async fn execute(&self, mut request: Request, parts: Parts) -> Result<Executed> {
         let context = parts.extensions.get::<RequestContext>();
         let context =
             context.ok_or_else(|| Error::internal("a route outside of http::assemble"))?;
         let call = self.authentication.call(&parts.headers, &context.correlation_id).await?;
+        let attempt = parts.extensions.get::<Arc<Attempt>>();
+        let call = call.attempting(attempt.cloned());
+        let kept = attempt.is_some().then(|| call.clone());
         if let Some(name) = &request.operation_name {
             tracing::Span::current().record("operation", name.as_str());
         }
@@ -64,6 +72,6 @@ impl Executor for Execution {
         if introspects {
             self.service_sdl.put_into(&mut response);
         }
-        Ok(response)
+        Ok(Executed { response, call: kept })
     }
 }

@@ -82,12 +82,7 @@ pub(crate) fn walk_cost(first: Option<i32>, node: usize) -> usize {
     (first.clamp(1, MAX_NODES) as usize).saturating_mul(node).saturating_add(1)
 }
 
-fn bounded(
-    value: Option<i32>,
-    default: u32,
-    maximum: u32,
-    field: &'static str,
-) -> Result<u32> {
+fn bounded(value: Option<i32>, default: u32, maximum: u32, field: &'static str) -> Result<u32> {
     match value.map(u32::try_from) {
         None => Ok(default),
         Some(Ok(value)) if (1..=maximum).contains(&value) => Ok(value),

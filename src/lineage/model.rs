@@ -117,14 +117,7 @@ impl<E> Walk<E> {
     #[must_use]
     pub fn new(start: Uuid, room: usize) -> Self {
         let seen = HashSet::from([start]);
-        Self {
-            reached: Vec::new(),
-            seen,
-            level: vec![start],
-            distance: 0,
-            room,
-            truncated: false,
-        }
+        Self { reached: Vec::new(), seen, level: vec![start], distance: 0, room, truncated: false }
     }
 
     /// The datasets that the last level reached: whose edges are wanted next.

@@ -7,6 +7,7 @@
 use std::collections::{BTreeMap, HashMap, HashSet, btree_map::Entry as RunEntry};
 
 use chrono::{DateTime, Utc};
+use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use super::{
@@ -18,7 +19,10 @@ use super::{
     store::{self, EventRecord, LogRecord, Moved},
 };
 use crate::{
-    audit::{self, Entry, Outcome, trail},
+    audit::{
+        Entry, Outcome,
+        trail::{self, Done},
+    },
     auth::policy::Operation,
     call::Call,
     dataset::model::DatasetName,
@@ -27,7 +31,7 @@ use crate::{
 };
 
 /// What became of one event.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub enum Recorded {
     /// It is new, and counts.
     Added,
@@ -51,13 +55,12 @@ pub async fn record<E: Coded>(
     operation: Operation,
     submitted: impl Future<Output = Result<Vec<Submitted>, E>> + Send,
 ) -> Result<Vec<Recorded>, E> {
-    trail::change(call, operation, None, async {
-        let submitted = submitted.await?;
-        let tx = call.db().write().await?;
-        let outcomes = record_all(&tx, call, operation, submitted).await?;
-        tx.commit().await?;
-        count(&outcomes);
-        Ok(outcomes)
+    trail::change(call, operation, None, submitted, async |tx, submitted| {
+        let done = record_all(tx, call, operation, submitted).await?;
+        Ok(done.map(|outcomes| {
+            count(&outcomes);
+            outcomes
+        }))
     })
     .await
 }
@@ -67,7 +70,7 @@ async fn record_all(
     call: &Call,
     operation: Operation,
     submitted: Vec<Submitted>,
-) -> Result<Vec<Recorded>> {
+) -> Result<Done<Vec<Recorded>>> {
     let received = submitted.len();
     let (mut events, mut refused) = (Events::new(), Refused::new());
     for (index, submitted) in submitted.into_iter().enumerate() {
@@ -105,8 +108,7 @@ async fn record_all(
         let outcome = Outcome::Success;
         entries.push(Entry { operation, dataset_id: None, resource: None, outcome });
     }
-    audit::append(tx, call, &entries).await?;
-    Ok(outcomes)
+    Ok(Done::new(outcomes, entries))
 }
 
 /// The events of a batch that could be read, by their place in it.

@@ -13,11 +13,10 @@ use super::{
     retained,
 };
 use crate::{
-    batch::BatchRead,
     db::{TenantTx, records},
     error::{Error, Result},
     freshness::{
-        loader::PolicyOf,
+        loader::AppliedPolicies,
         model::{Policy, Timing},
     },
 };
@@ -91,18 +90,17 @@ pub(super) async fn lock(tx: &TenantTx, datasets: &[Uuid]) -> Result<Vec<State>>
 /// the lock is seen.
 pub(super) async fn refresh(tx: &TenantTx, known: &[State], now: DateTime<Utc>) -> Result<()> {
     let locked: Vec<_> = known.iter().map(|state| state.dataset_id).collect();
-    let policies = PolicyOf::read(tx, &locked).await?;
+    let policies = AppliedPolicies::read(tx, &locked).await?;
     let mut runs = deciding(tx, &locked).await?;
     retained::keep(tx, known, &mut runs).await?;
     count_failures(tx, &mut runs).await?;
     let rows = locked
         .iter()
         .map(|dataset_id| {
-            let policy = policies.get(dataset_id).map(Policy::try_from).transpose()?;
             let state = RefreshState::of(&runs.remove(dataset_id).unwrap_or_default());
-            Ok(StateRecord::of(*dataset_id, &state, policy.as_ref()))
+            StateRecord::of(*dataset_id, &state, policies.of(*dataset_id))
         })
-        .collect::<Result<Vec<_>>>()?;
+        .collect::<Vec<_>>();
     tx.execute_sql(UPDATE, [records(&rows)?, now.into()]).await?;
     Ok(())
 }
@@ -138,9 +136,7 @@ async fn count_failures(tx: &TenantTx, runs: &mut HashMap<Uuid, DatasetRuns>) ->
     // A dataset whose last decisive run succeeded has no failure since.
     let since: Vec<_> = runs
         .iter()
-        .filter(|(_, runs)| {
-            runs.last_decisive().is_some_and(|run| run.state == RunState::Failed)
-        })
+        .filter(|(_, runs)| runs.last_decisive().is_some_and(|run| run.state == RunState::Failed))
         .map(|(dataset_id, runs)| Since {
             dataset_id: *dataset_id,
             ended_at: runs.last_success.as_ref().and_then(|run| run.ended_at),

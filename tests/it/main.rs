@@ -18,9 +18,15 @@ mod door;
 #[cfg(test)]
 mod embedded;
 #[cfg(test)]
+mod freshness;
+#[cfg(test)]
+mod gateway;
+#[cfg(test)]
 mod graph;
 #[cfg(test)]
 mod lineage;
+#[cfg(test)]
+mod once;
 #[cfg(test)]
 mod operations;
 #[cfg(test)]

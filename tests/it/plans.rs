@@ -111,7 +111,10 @@ fn what_boards_ask_is_read_by_ranges_of_indexes_and_months_not_asked_for_stay_cl
                         .iter()
                         .filter_map(|node| node["Subplans Removed"].as_i64())
                         .sum::<i64>();
-                    assert!(tables == this && (mode == "custom" || removed > 0), "{what}: {plan:#}");
+                    assert!(
+                        tables == this && (mode == "custom" || removed > 0),
+                        "{what}: {plan:#}"
+                    );
                 }
             }
         }

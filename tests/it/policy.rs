@@ -16,8 +16,8 @@ use crate::{app::TestApp, cluster::run, sdl::INTROSPECTION, smoke::run_event};
 const TENANT: &str = "acme";
 
 /// What is there to be asked for.
-struct World {
-    app: TestApp,
+pub struct World {
+    pub app: TestApp,
     kept: String,
     retired: String,
 }
@@ -25,7 +25,7 @@ struct World {
 const RUN: &str = "0190a000-0000-7000-8000-00000000000a";
 
 impl World {
-    async fn start() -> Self {
+    pub async fn start() -> Self {
         let app = TestApp::start().await;
         let writer = app.token(TENANT, Role::RuntimeWriter);
         let mut ids = Vec::new();
@@ -43,9 +43,9 @@ impl World {
 }
 
 /// One way in: the thing it reaches, the operation that it is, and how it is asked for.
-struct Entry {
+pub struct Entry {
     /// `Query.<field>`, `Mutation.<field>`, `_Entity.<type>` or a route.
-    reaches: &'static str,
+    pub reaches: &'static str,
     operation: &'static str,
     document: &'static str,
     variables: fn(&World) -> Value,
@@ -64,7 +64,7 @@ const ENTITIES: &str = "query($r: [_Any!]!) { _entities(representations: $r) { _
 
 /// Every way in. A root field, an entity or a route that is not here fails
 /// `every_way_in_is_in_the_list`.
-const ENTRIES: &[Entry] = &[
+pub const ENTRIES: &[Entry] = &[
     entry("Query.me", "me", "{ me { role } }", |_| json!({})),
     entry("Query.__schema", "schema", "{ __schema { queryType { name } } }", |_| json!({})),
     entry("Query.__type", "schema", "{ __type(name: \"Dataset\") { name } }", |_| json!({})),
@@ -83,6 +83,15 @@ const ENTRIES: &[Entry] = &[
     ),
     entry("Query.datasets", "dataset.read", "{ datasets { nodes { name } } }", |_| json!({})),
     entry("Query.freshnessSummary", "freshness.read", "{ freshnessSummary { total } }", |_| {
+        json!({})
+    }),
+    entry(
+        "Query.freshnessPolicies",
+        "freshness.read",
+        "{ freshnessPolicies { nodes { id } } }",
+        |_| json!({}),
+    ),
+    entry("Query.freshnessCalendars", "freshness.read", "{ freshnessCalendars { name } }", |_| {
         json!({})
     }),
     entry(
@@ -134,6 +143,31 @@ const ENTRIES: &[Entry] = &[
         |world| json!({ "id": world.kept }),
     ),
     entry(
+        "Mutation.setFreshnessPolicyForSelector",
+        "policy.select",
+        "mutation { setFreshnessPolicyForSelector(input: { selector: { domain: \"d\" }, maxAge: { failAfterSeconds: 60 } }) { status } }",
+        |_| json!({}),
+    ),
+    // What it needs is set before, since whoever may remove may set, and stays for the others.
+    entry(
+        "Mutation.removeFreshnessPolicy",
+        "policy.remove",
+        "mutation($id: ID!) { setFreshnessPolicy(input: { datasetId: $id, maxAge: { failAfterSeconds: 60 } }) { status } removeFreshnessPolicy(input: { datasetId: $id, expectedVersion: -1 }) { status } }",
+        |world| json!({ "id": world.kept }),
+    ),
+    entry(
+        "Mutation.setFreshnessCalendar",
+        "calendar.set",
+        "mutation { setFreshnessCalendar(input: { name: \"c\", dates: [] }) { status } }",
+        |_| json!({}),
+    ),
+    entry(
+        "Mutation.removeFreshnessCalendar",
+        "calendar.remove",
+        "mutation { setFreshnessCalendar(input: { name: \"d\", dates: [] }) { status } removeFreshnessCalendar(input: { name: \"d\", expectedVersion: -1 }) { status } }",
+        |_| json!({}),
+    ),
+    entry(
         "Mutation.recordRunEvents",
         "events.record",
         "mutation($e: [RunEventInput!]!) { recordRunEvents(input: { events: $e }) { results { status } } }",
@@ -149,7 +183,7 @@ const GRAPHQL: &str = "/graphql";
 const LINEAGE: &str = "/api/v1/lineage";
 
 impl Entry {
-    fn request(&self, world: &World, url: String) -> RequestBuilder {
+    pub fn request(&self, world: &World, url: String) -> RequestBuilder {
         let variables = (self.variables)(world);
         let request = world.app.http.post(url);
         if self.reaches.starts_with('/') {
@@ -159,7 +193,7 @@ impl Entry {
     }
 
     /// The addresses that it is answered at.
-    fn urls(&self, app: &TestApp) -> Vec<String> {
+    pub fn urls(&self, app: &TestApp) -> Vec<String> {
         if self.reaches.starts_with('/') {
             return vec![app.internal(self.reaches)];
         }

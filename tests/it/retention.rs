@@ -69,7 +69,8 @@ impl Story {
             "outputStatistics": { "rowCount": days_ago },
             "drr_sourceWatermark": { "at": at, "origin": "DBT_SOURCES" },
         });
-        let (status, report) = self.app.lineage(&self.app.token("acme", Role::RuntimeWriter), &event).await;
+        let (status, report) =
+            self.app.lineage(&self.app.token("acme", Role::RuntimeWriter), &event).await;
         assert_eq!(status, 201, "{report:#}");
     }
 
@@ -106,7 +107,10 @@ fn months_go_as_a_whole_and_states_do_not_forget() {
         assert_eq!(before[0]["refreshState"]["consecutiveFailures"], 2);
 
         let keep = Retention { runs_days: 60 };
-        assert_eq!(retention::apply(&db, Retention { runs_days: 0 }, now, false).await.unwrap(), []);
+        assert_eq!(
+            retention::apply(&db, Retention { runs_days: 0 }, now, false).await.unwrap(),
+            []
+        );
         let all = partitions(&mut admin).await;
         let old = retention::apply(&db, keep, now, true).await.unwrap();
         assert_eq!(partitions(&mut admin).await, all, "only said");
@@ -131,8 +135,14 @@ fn months_go_as_a_whole_and_states_do_not_forget() {
         for (before, after) in before.as_array().unwrap().iter().zip(after.as_array().unwrap()) {
             let (was, is) = (&before["refreshState"], &after["refreshState"]);
             for field in [
-                "status", "lastSuccessAt", "lastSuccessRunId", "rowCount", "lastFailureRunId",
-                "lastFailureAt", "sourceWatermark", "sourceWatermarkOrigin",
+                "status",
+                "lastSuccessAt",
+                "lastSuccessRunId",
+                "rowCount",
+                "lastFailureRunId",
+                "lastFailureAt",
+                "sourceWatermark",
+                "sourceWatermarkOrigin",
             ] {
                 assert_eq!(was[field], is[field], "{field}: {before:#} {after:#}");
             }

@@ -7,12 +7,13 @@
 //!
 //! Buckets are whole: the first may begin before the range, and the last end after it.
 
-use chrono::{DateTime, Datelike, Days, LocalResult, Months, NaiveDate, NaiveTime, TimeDelta, TimeZone, Utc};
+use chrono::{Datelike, Days, Months, NaiveDate, TimeDelta};
 use chrono_tz::Tz;
 
 use super::{Ran, Range, durations, percentile};
 use crate::{
     error::{Error, Result},
+    freshness::model::zone::start_of,
     refresh::model::RunState,
 };
 
@@ -76,37 +77,6 @@ impl Size {
     }
 }
 
-/// Reads the name of a time zone.
-///
-/// # Errors
-/// [`Error::BadUserInput`] for what is none of IANA's.
-pub fn timezone(name: &str) -> Result<Tz> {
-    let refuse = |_| Error::bad_input("timezone", "is not a time zone such as Europe/Berlin");
-    name.parse().map_err(refuse)
-}
-
-/// The first instant of a local date, or of the next one that there is.
-fn start_of(date: NaiveDate, zone: Tz) -> Option<DateTime<Utc>> {
-    let midnight = date.and_time(NaiveTime::MIN);
-    match zone.from_local_datetime(&midnight) {
-        LocalResult::Single(at) | LocalResult::Ambiguous(at, _) => Some(at.to_utc()),
-        LocalResult::None => {
-            // Clocks skip midnight: between these two the date changes once.
-            let mut before = midnight.and_utc().checked_sub_days(Days::new(2))?;
-            let mut after = midnight.and_utc().checked_add_days(Days::new(2))?;
-            while after - before > TimeDelta::seconds(1) {
-                let middle = before + TimeDelta::seconds((after - before).num_seconds() / 2);
-                if middle.with_timezone(&zone).date_naive() < date {
-                    before = middle;
-                } else {
-                    after = middle;
-                }
-            }
-            Some(after)
-        }
-    }
-}
-
 /// The buckets that a range has a part in, the earliest first.
 ///
 /// # Errors
@@ -119,10 +89,10 @@ pub fn cut(range: Range, size: Size, zone: Tz) -> Result<Vec<Range>> {
     let first = first.pred_opt().ok_or_else(beyond)?;
     let mut date = size.begin(first).ok_or_else(beyond)?;
     let mut buckets = Vec::new();
-    let mut start = start_of(date, zone).ok_or_else(beyond)?;
+    let mut start = start_of(zone, date).ok_or_else(beyond)?;
     while start < range.to {
         date = size.next(date).ok_or_else(beyond)?;
-        let end = start_of(date, zone).ok_or_else(beyond)?;
+        let end = start_of(zone, date).ok_or_else(beyond)?;
         let step = match size {
             Size::Minutes(minutes) => TimeDelta::minutes(minutes.into()),
             _ => end - start,

@@ -31,6 +31,12 @@ pub struct ExpectedRun {
 }
 
 impl ExpectedRun {
+    /// By the first deadline of a policy that the last success does not cover.
+    #[must_use]
+    pub const fn by_deadline(at: DateTime<Utc>) -> Self {
+        Self { at, basis: ExpectedBasis::Deadline, interval: None, sample_size: 0 }
+    }
+
     /// By the intervals between runs: the latest of a dataset, the latest first. Nothing for fewer
     /// than three. It may lie in the past: then the run is overdue.
     #[must_use]

@@ -7,7 +7,7 @@
 use chrono::{DateTime, TimeDelta, Utc};
 
 use super::{Range, statistics::mean};
-use crate::freshness::model::{Status, Timing};
+use crate::freshness::model::{Policy, PolicyKey, Selectors, Status, Target, Timing};
 
 /// A stretch of one status.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -52,6 +52,47 @@ pub fn in_force<P>(mut versions: Vec<(Version, P)>) -> Vec<InForce<P>> {
     versions.into_iter().map(|(version, policy)| InForce { from: version.from, policy }).collect()
 }
 
+/// Which policy applied to a dataset when, by the versions in force of its own and of those for many:
+/// its own comes first, then the most specific one. What chooses it (its domain and tags) is taken as it
+/// is now.
+#[must_use]
+pub fn applying(
+    own: &[InForce<Option<Policy>>],
+    selecting: &[Vec<InForce<Option<Policy>>>],
+    domain: Option<&str>,
+    tags: &[String],
+) -> Vec<InForce<Option<Policy>>> {
+    fn at(chain: &[InForce<Option<Policy>>], now: DateTime<Utc>) -> Option<&Policy> {
+        let place = chain.partition_point(|known| known.from <= now).checked_sub(1)?;
+        chain.get(place)?.policy.as_ref()
+    }
+    let chooses = |known: &InForce<Option<Policy>>| match known.policy.as_ref().map(|p| &p.target) {
+        Some(Target::Selector(selector)) => selector.matches(domain, tags),
+        _ => false,
+    };
+    let selecting: Vec<_> = selecting.iter().filter(|chain| chain.iter().any(chooses)).collect();
+    let changes = selecting.iter().flat_map(|chain| chain.iter()).chain(own);
+    let mut turns: Vec<_> = changes.map(|known| known.from).collect();
+    turns.sort_unstable();
+    turns.dedup();
+    let applying = |now| {
+        let candidates = selecting.iter().filter_map(|chain| at(chain, now));
+        let candidates: Vec<_> = candidates.collect();
+        let selectors = candidates.iter().filter_map(|policy| match &policy.target {
+            Target::Selector(selector) => Some((selector.clone(), key(policy))),
+            Target::Dataset(_) => None,
+        });
+        let (best, _) = Selectors::new(selectors.collect()).applying(None, domain, tags);
+        let selected = candidates.into_iter().find(|policy| Some(key(policy)) == best);
+        at(own, now).or(selected).cloned()
+    };
+    turns.into_iter().map(|from| InForce { from, policy: applying(from) }).collect()
+}
+
+const fn key(policy: &Policy) -> PolicyKey {
+    PolicyKey { policy_id: policy.id, version: policy.version }
+}
+
 /// The spans of `range`, each as long as its status lasted, in order and without a gap.
 ///
 /// `successes` are the ends of completed runs, in order: those in the range, and the last one before
@@ -87,7 +128,10 @@ pub fn spans<P>(
         for part in parts.windows(2) {
             let &[from, to] = part else { continue };
             if from < to {
-                push(&mut spans, Span { range: Range { from, to }, status: timing.status_at(from) });
+                push(
+                    &mut spans,
+                    Span { range: Range { from, to }, status: timing.status_at(from) },
+                );
             }
         }
     }

@@ -22,8 +22,10 @@ use super::{
     Problem, RequestContext,
     body::{self, BodyLimits},
     guard,
+    once::{self, KeyRule, Once},
 };
 use crate::{
+    call::Call,
     config::{DocumentLimits, Limits},
     error::{Error, ErrorCode},
 };
@@ -34,12 +36,31 @@ mod parameters;
 #[cfg(test)]
 mod tests;
 
+/// The operation of idempotency keys: whatever a document changes.
+const KEYED: &str = "graphql";
+
+/// What an execution came to.
+#[derive(Debug)]
+pub struct Executed {
+    /// The answer.
+    pub response: GraphqlResponse,
+    /// Whose it is; the idempotency key that a request brought belongs to it.
+    pub call: Option<Call>,
+}
+
+impl From<GraphqlResponse> for Executed {
+    fn from(response: GraphqlResponse) -> Self {
+        Self { response, call: None }
+    }
+}
+
 /// What runs a request that has passed the limits.
 pub trait Executor: Clone + Send + Sync + 'static {
     /// Authenticates by `parts` (its headers, its [`RequestContext`]) and executes.
     ///
     /// A resolver's [`Error`] keeps its code on the way out; any other error type is logged and shown
-    /// as an internal error. On a GET, `request` is parsed already.
+    /// as an internal error. On a GET, `request` is parsed already. If the request has an idempotency
+    /// key, `parts` have an `Arc<Attempt>` for the call.
     ///
     /// # Errors
     /// When nothing was executed: [`Error::Unauthenticated`] becomes 401, [`Error::Forbidden`] 403.
@@ -47,7 +68,7 @@ pub trait Executor: Clone + Send + Sync + 'static {
         &self,
         request: async_graphql::Request,
         parts: Parts,
-    ) -> impl Future<Output = Result<GraphqlResponse, Error>> + Send;
+    ) -> impl Future<Output = Result<Executed, Error>> + Send;
 }
 
 #[derive(Clone)]
@@ -55,12 +76,14 @@ struct Graphql<E> {
     executor: E,
     body: BodyLimits,
     document: DocumentLimits,
+    once: Once,
 }
 
 /// The handler of all methods of one path: `Router::new().route("/graphql", route(…))`.
 pub fn route<E: Executor>(executor: E, limits: &Limits) -> MethodRouter {
     let (body, document) = (BodyLimits::graphql(limits), limits.graphql_document);
-    any(handle::<E>).with_state(Graphql { executor, body, document })
+    let once = Once::new(KeyRule::Optional, limits);
+    any(handle::<E>).with_state(Graphql { executor, body, document, once })
 }
 
 async fn handle<E: Executor>(
@@ -77,22 +100,38 @@ async fn handle<E: Executor>(
         );
         return answer::refused(&problem, media::Media::Json, &context.correlation_id);
     };
-    match run(&graphql, parts, body).await {
-        Ok(response) => answer::executed(response, media, &context.correlation_id),
-        Err(problem) => answer::refused(&problem, media, &context.correlation_id),
-    }
+    let executed = match run(&graphql, parts, body).await {
+        Ok(executed) => executed,
+        Err(problem) => return answer::refused(&problem, media, &context.correlation_id),
+    };
+    let faultless = executed.response.errors.is_empty();
+    let response = answer::executed(executed.response, media, &context.correlation_id);
+    let Some(call) = executed.call else { return response };
+    let ended = call.attempt().is_some_and(|attempt| attempt.end().is_some());
+    let answered = match once::refusal(&call) {
+        // An answer of its own, with the error's status: nothing further was done.
+        Some(error) => Err(error),
+        None if faultless || ended => once::answer(&call, response).await,
+        // What failed may succeed when it is asked for again: an answer with errors is not kept.
+        None => Ok(response),
+    };
+    answered.unwrap_or_else(|error| answer::refused(&error.into(), media, &context.correlation_id))
 }
 
 async fn run<E: Executor>(
     graphql: &Graphql<E>,
-    parts: Parts,
+    mut parts: Parts,
     body: Body,
-) -> Result<GraphqlResponse, Problem> {
+) -> Result<Executed, Problem> {
     let mut request = match parts.method {
         Method::GET => parameters::from_query(parts.uri.query().unwrap_or_default())?,
         Method::POST => {
             media::require_json(&parts.headers)?;
             let bytes = body::read(&parts.headers, body, &graphql.body).await?;
+            if let Some(attempt) = graphql.once.attempt(&parts.headers, KEYED) {
+                once::bind_attempt(&attempt, &parts, &bytes);
+                parts.extensions.insert(attempt);
+            }
             parameters::from_json(&bytes)?
         }
         _ => return Err(method_not_allowed("GET, POST", "only GET and POST are allowed")),
@@ -101,10 +140,8 @@ async fn run<E: Executor>(
         Ok(()) => {}
         // A document that cannot be parsed, like those that the parser itself refuses.
         Err(error @ Error::BadUserInput { .. }) => {
-            return Ok(GraphqlResponse::from_errors(vec![ServerError::new(
-                error.to_string(),
-                None,
-            )]));
+            let error = ServerError::new(error.to_string(), None);
+            return Ok(GraphqlResponse::from_errors(vec![error]).into());
         }
         Err(error) => return Err(error.into()),
     }

@@ -49,11 +49,11 @@ impl Executor for Toy {
         &self,
         request: async_graphql::Request,
         parts: Parts,
-    ) -> Result<GraphqlResponse, Error> {
+    ) -> Result<Executed, Error> {
         match parts.headers.get("x-toy").map(HeaderValue::as_bytes) {
             Some(b"stranger") => Err(Error::Unauthenticated),
             Some(b"forbidden") => Err(Error::Forbidden),
-            _ => Ok(self.0.execute(request).await),
+            _ => Ok(self.0.execute(request).await.into()),
         }
     }
 }

@@ -75,7 +75,9 @@ impl Standing {
             limit.checked_add_signed(TimeDelta::microseconds(1)).unwrap_or(limit)
         };
         match self.basis {
-            Basis::Timed if self.stale_at < now => Some(Trouble::Stale(begins_after(self.stale_at))),
+            Basis::Timed if self.stale_at < now => {
+                Some(Trouble::Stale(begins_after(self.stale_at)))
+            }
             Basis::Unknown => Some(Trouble::NeverSucceeded),
             Basis::Timed if self.warn_at < now => Some(Trouble::Warn(begins_after(self.warn_at))),
             _ if self.consecutive_failures > 0 => Some(Trouble::Failed(self.last_failure_at)),

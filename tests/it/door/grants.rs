@@ -43,6 +43,7 @@ run drr_writer INSERT,SELECT,UPDATE
 run_event drr_reader SELECT
 run_event drr_writer INSERT,SELECT
 seaql_migrations drr_operator SELECT
+token_nonce drr_writer DELETE,INSERT,SELECT,UPDATE
 ";
 
 const ROLES: [&str; 5] = ["drr_auditor", "drr_ledger", "drr_operator", "drr_reader", "drr_writer"];
@@ -71,11 +72,15 @@ fn the_privileges_are_these_and_no_other() {
         let functions = "SELECT format('%s %s', proname, role) FROM pg_proc, unnest($${drr_auditor,
                 drr_ledger,drr_operator,drr_reader,drr_writer,drr_app}$$::text[]) AS role
               WHERE pronamespace = 'storage_drr'::regnamespace AND proname <> 'current_tenant'
-                AND has_function_privilege(role, pg_proc.oid, 'EXECUTE')";
-        assert_eq!(strings(&mut admin, functions).await, [
-            "ensure_partitions drr_operator",
-            "drop_partitions drr_operator"
-        ]);
+                AND has_function_privilege(role, pg_proc.oid, 'EXECUTE') ORDER BY 1";
+        assert_eq!(
+            strings(&mut admin, functions).await,
+            [
+                "drop_partitions drr_operator",
+                "ensure_partitions drr_operator",
+                "find_idempotency_records drr_writer"
+            ]
+        );
     });
 }
 

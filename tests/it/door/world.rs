@@ -56,8 +56,10 @@ INSERT INTO run_event (tenant_id, event_time, content_hash, kind, run_id, payloa
 INSERT INTO audit_event (tenant_id, occurred_at, event_id, actor_id, action, result, correlation_id)
   SELECT '{t}', date_trunc('month', now()) + n * interval '1 month', '{id}', 'somebody', 'dataset.read', 'SUCCESS', 'c'
     FROM generate_series(-3, 3) AS n;
-INSERT INTO idempotency_record (tenant_id, actor_id, operation, idempotency_key, request_hash, created_at, expires_at)
-  VALUES ('{t}', 'somebody', 'dataset.register', '{id}', '\\x01', now(), now());
+INSERT INTO idempotency_record (tenant_id, actor_id, operation, idempotency_key, slot, request_hash, created_at, expires_at)
+  VALUES ('{t}', 'somebody', 'graphql', '{id}', 1, '\\x01', now(), now());
+INSERT INTO token_nonce (tenant_id, nonce_hash, expires_at)
+  VALUES ('{t}', decode(md5('{id}'), 'hex'), now());
 ";
 
 /// Fills a database, as a superuser. That both tenants take the same keys shows that no unique key

@@ -66,7 +66,8 @@ fn buckets_and_statistics_are_of_the_runs_that_took_place() {
             ])
             .await;
         let span = graph.span(6 * HOUR, 0);
-        let fields = "from to runs succeeded failed aborted rows durationP50Seconds durationP95Seconds";
+        let fields =
+            "from to runs succeeded failed aborted rows durationP50Seconds durationP95Seconds";
         let said = graph
             .says(&format!(
                 "runBuckets({span}, bucket: HOUR) {{ truncated buckets {{ {fields} }} }}
@@ -112,9 +113,7 @@ fn freshness_history_is_judged_by_what_was_so_and_changes_with_what_comes_late()
         );
         let tick = TimeDelta::microseconds(1);
         let after = |seconds: i64| start + TimeDelta::seconds(seconds);
-        let interval = |from, to, status: &str| {
-            json!({ "from": super::freshness::rfc(from), "to": super::freshness::rfc(to), "status": status })
-        };
+        let interval = |from, to, status: &str| json!({ "from": super::freshness::rfc(from), "to": super::freshness::rfc(to), "status": status });
         let said = graph.says(&query).await;
         assert_eq!(
             said["freshnessHistory"]["intervals"],
@@ -132,7 +131,10 @@ fn freshness_history_is_judged_by_what_was_so_and_changes_with_what_comes_late()
         );
         let sla = &said["slaAttainment"];
         assert_eq!((&sla["staleIntervals"], &sla["recoveries"]), (&json!(2), &json!(1)));
-        assert_eq!((&sla["unknownSeconds"], &sla["notApplicableSeconds"]), (&json!(1_000.0), &json!(1_000.0)));
+        assert_eq!(
+            (&sla["unknownSeconds"], &sla["notApplicableSeconds"]),
+            (&json!(1_000.0), &json!(1_000.0))
+        );
         let attained = sla["attained"].as_f64().unwrap();
         assert!((attained - 2_400.0 / 9_000.0).abs() < 1e-6, "{sla:#}");
 
@@ -144,7 +146,8 @@ fn freshness_history_is_judged_by_what_was_so_and_changes_with_what_comes_late()
         assert_eq!(intervals[5], interval(after(2_500), after(3_100) + tick, "FRESH"));
         assert_eq!(said["slaAttainment"]["recoveries"], 2);
         // The last ones only.
-        let query = format!("freshnessHistory({span}, last: 1) {{ truncated intervals {{ status }} }}");
+        let query =
+            format!("freshnessHistory({span}, last: 1) {{ truncated intervals {{ status }} }}");
         let said = graph.says(&query).await;
         assert_eq!(
             said["freshnessHistory"],
@@ -159,9 +162,11 @@ fn a_refresh_state_names_what_is_unusual_and_when_to_expect_the_next_run() {
     run(async {
         let graph = Graph::start().await;
         graph.register("d").await;
-        let usual = |back: i64| Told { ago: back * HOUR, seconds: 60, how: "COMPLETE", rows: 1_000 };
+        let usual =
+            |back: i64| Told { ago: back * HOUR, seconds: 60, how: "COMPLETE", rows: 1_000 };
         graph.tell(&(2..30).map(usual).collect::<Vec<_>>()).await;
-        let query = "refreshState { anomalies { kind value expectedLow expectedHigh sampleSize sentence }
+        let query =
+            "refreshState { anomalies { kind value expectedLow expectedHigh sampleSize sentence }
                        expectedNextRun { at basis intervalSeconds sampleSize }
                        lastFailureAt sourceWatermarkOrigin }";
         let state = graph.says(query).await["refreshState"].clone();
@@ -202,7 +207,10 @@ fn ranges_and_sizes_that_cannot_be_are_refused() {
             (format!("runBuckets({year}) {{ truncated }}"), "LIMIT_EXCEEDED"),
             (format!("runBuckets({day}, minutes: 1) {{ truncated }}"), "LIMIT_EXCEEDED"),
             (format!("runBuckets({day}, minutes: 0) {{ truncated }}"), "BAD_USER_INPUT"),
-            (format!("runBuckets({day}, minutes: 5, bucket: DAY) {{ truncated }}"), "BAD_USER_INPUT"),
+            (
+                format!("runBuckets({day}, minutes: 5, bucket: DAY) {{ truncated }}"),
+                "BAD_USER_INPUT",
+            ),
             (format!("runBuckets({day}, timezone: \"Mars\") {{ truncated }}"), "BAD_USER_INPUT"),
             (format!("runStatistics({}) {{ runs }}", graph.span(0, 86_400)), "BAD_USER_INPUT"),
             (format!("freshnessHistory({day}, last: 0) {{ truncated }}"), "BAD_USER_INPUT"),

@@ -30,10 +30,10 @@ impl Graph {
     }
 
     async fn walked(&self, name: &str, selection: &str) -> Value {
-        let query = "query($text: String) { datasets(filter: { text: $text }) { nodes { SELECTION } } }"
-            .replace("SELECTION", selection);
-        let data =
-            self.app.data(&self.token(Role::Reader), &query, json!({ "text": name })).await;
+        let query =
+            "query($text: String) { datasets(filter: { text: $text }) { nodes { SELECTION } } }"
+                .replace("SELECTION", selection);
+        let data = self.app.data(&self.token(Role::Reader), &query, json!({ "text": name })).await;
         data["datasets"]["nodes"][0].clone()
     }
 }
@@ -50,7 +50,8 @@ fn set(expected: &[(&str, i64)]) -> BTreeSet<(String, i64)> {
     expected.iter().map(|(name, distance)| ((*name).to_owned(), *distance)).collect()
 }
 
-const UP: &str = "upstream(depth: 10) { truncated nodes { distance job { name } dataset { id name } } }";
+const UP: &str =
+    "upstream(depth: 10) { truncated nodes { distance job { name } dataset { id name } } }";
 
 #[test]
 fn walks_follow_what_runs_read_and_wrote_and_end_in_circles() {
@@ -64,7 +65,9 @@ fn walks_follow_what_runs_read_and_wrote_and_end_in_circles() {
         graph.link(&writer, "feedback", &["revenue"], &["raw"]).await;
         graph.link(&writer, "incremental", &["orders"], &["orders"]).await;
         // The same names elsewhere.
-        graph.link(&graph.app.token(STRANGER, Role::RuntimeWriter), "theirs", &["secret"], &["raw"]).await;
+        graph
+            .link(&graph.app.token(STRANGER, Role::RuntimeWriter), "theirs", &["secret"], &["raw"])
+            .await;
 
         let up = graph.walked("revenue", UP).await["upstream"].clone();
         assert_eq!(
@@ -74,11 +77,15 @@ fn walks_follow_what_runs_read_and_wrote_and_end_in_circles() {
         );
         assert_eq!(up["nodes"][0]["job"]["name"], "mart");
         assert_eq!(up["truncated"], false);
-        let down = "downstream(depth: 2, first: 1) { truncated nodes { distance dataset { name } } }";
+        let down =
+            "downstream(depth: 2, first: 1) { truncated nodes { distance dataset { name } } }";
         let down = graph.walked("source", down).await["downstream"].clone();
         assert_eq!((reached(&down), &down["truncated"]), (set(&[("raw", 1)]), &json!(true)));
         let near = "upstream { nodes { distance viaDatasetId dataset { name } } }";
-        assert_eq!(reached(&graph.walked("revenue", near).await["upstream"]), set(&[("orders", 1)]));
+        assert_eq!(
+            reached(&graph.walked("revenue", near).await["upstream"]),
+            set(&[("orders", 1)])
+        );
         graph.app.stop().await;
     });
 }
@@ -110,7 +117,8 @@ fn a_late_dataset_names_the_late_one_that_made_it_late() {
         let cause = &said["rootCauses"]["causes"][0];
         assert_eq!(said["rootCauses"]["causes"].as_array().unwrap().len(), 1, "{said:#}");
         assert_eq!(cause["dataset"]["name"], "raw");
-        let path: Vec<_> = cause["path"].as_array().unwrap().iter().map(|node| string(&node["name"])).collect();
+        let path: Vec<_> =
+            cause["path"].as_array().unwrap().iter().map(|node| string(&node["name"])).collect();
         assert_eq!(path, ["revenue", "orders", "raw"]);
         let sentence = string(&cause["sentence"]);
         assert!(sentence.starts_with("stale because raw is stale since 2026-"), "{sentence}");

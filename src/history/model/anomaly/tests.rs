@@ -50,7 +50,10 @@ fn an_anomaly_says_what_it_is_in_one_sentence() {
     let runs: Vec<_> = std::iter::once(run(0, 0, 4_000, 5)).chain(usual(70, 60, 1_000)).collect();
     let found = anomalies(&runs, at(0));
     assert_eq!(found[0].sample_size, SAMPLE);
-    assert_eq!((found[0].value, found[0].expected_low, found[0].expected_high), (4_000.0, 30.0, 90.0));
+    assert_eq!(
+        (found[0].value, found[0].expected_low, found[0].expected_high),
+        (4_000.0, 30.0, 90.0)
+    );
     let said: Vec<_> = found.iter().map(|anomaly| anomaly.sentence.as_str()).collect();
     assert_eq!(
         said,
