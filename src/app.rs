@@ -37,6 +37,7 @@ use crate::{
         subgraph::Execution,
     },
     lease::{self, Lease},
+    retention::{self, Retention},
     telemetry::{self, TelemetryError},
 };
 
@@ -48,6 +49,8 @@ const PARTITIONS_EVERY: Duration = Duration::from_secs(3_600);
 pub const SWEEP_EVERY: Duration = Duration::from_secs(1);
 /// The lease of the instance that looks for breaches and tells of them.
 const SWEEPERS_LEASE: &str = "breaches";
+/// How often it is looked for what is kept no longer.
+const RETAIN_EVERY: Duration = Duration::from_secs(86_400);
 /// How many revocations are kept at once.
 const REVOCATIONS: usize = 100_000;
 
@@ -58,6 +61,8 @@ pub struct Assembly {
     pub listen: Listen,
     /// What a caller may send.
     pub limits: Limits,
+    /// What is kept for how long.
+    pub retention: Retention,
     /// The database, as the application's login.
     pub database: DbSettings,
     /// Whose keys sign tokens.
@@ -142,8 +147,17 @@ impl App {
     /// # Errors
     /// [`StartError`].
     pub async fn start(assembly: Assembly) -> Result<Self, StartError> {
-        let Assembly { listen, limits, database, keys, verifier, pseudonyms, breaches, clock } =
-            assembly;
+        let Assembly {
+            listen,
+            limits,
+            retention,
+            database,
+            keys,
+            verifier,
+            pseudonyms,
+            breaches,
+            clock,
+        } = assembly;
         let metrics = telemetry::metrics()?;
         let public = bind(ListenerKind::Public, listen.public).await?;
         let internal = bind(ListenerKind::Internal, listen.internal).await?;
@@ -167,6 +181,7 @@ impl App {
         tasks.spawn(telemetry::upkeep(metrics.clone(), background.clone()));
         tasks.spawn(keys.clone().run(background.clone()));
         tasks.spawn(keep_partitions(db.clone(), clock.clone(), background.clone()));
+        tasks.spawn(retain(db.clone(), retention, clock.clone(), background.clone()));
 
         let sweeper = Sweeper::new(db.clone(), clock.clone());
         let deliverer =
@@ -309,6 +324,19 @@ async fn keep_partitions(db: Db, clock: SharedClock, stop: CancellationToken) {
             Ok(0) => {}
             Ok(made) => tracing::info!(made, "partitions made ahead"),
             Err(error) => tracing::error!(cause = cause(&error), "no partitions were made ahead"),
+        }
+    }
+}
+
+/// At the start, and once a day.
+async fn retain(db: Db, retention: Retention, clock: SharedClock, stop: CancellationToken) {
+    let mut ticks = interval(RETAIN_EVERY);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    while stop.run_until_cancelled(ticks.tick()).await.is_some() {
+        match retention::apply(&db, retention, clock.now(), false).await {
+            Ok(old) if old.is_empty() => {}
+            Ok(old) => tracing::info!(partitions = old.len(), "dropped what is kept no longer"),
+            Err(error) => tracing::error!(cause = cause(&error), "nothing was dropped"),
         }
     }
 }

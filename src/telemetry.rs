@@ -148,6 +148,14 @@ fn describe() {
         "How long the oldest event has waited that the receiver did not take."
     );
     describe_gauge!("drr_lease_held", "Whether this instance leads, by lease.");
+    describe_counter!(
+        "drr_lineage_edges_left_out_total",
+        "Pairs of an input and an output of a run that were too many to be kept as edges."
+    );
+    describe_counter!(
+        "drr_retention_partitions_total",
+        "Partitions of runs and events that were dropped because they are kept no longer."
+    );
     describe_counter!("drr_policy_denials_total", "Calls denied, by operation and role.");
     describe_counter!("drr_token_validation_failures_total", "Tokens refused, by reason.");
     describe_counter!("drr_jwks_refresh_total", "Reads of the key set, by result.");

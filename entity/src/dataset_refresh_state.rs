@@ -34,6 +34,9 @@ pub struct Model {
     pub warn_at: DateTimeUtc,
     pub stale_at: DateTimeUtc,
     pub updated_at: DateTimeUtc,
+    pub source_watermark_origin: Option<String>,
+    pub last_failure_at: Option<DateTimeUtc>,
+    pub last_failure_run_id: Option<Uuid>,
 }
 
 #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]

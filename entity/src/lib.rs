@@ -2,6 +2,7 @@
 
 pub mod audit_event;
 pub mod dataset_external_verdict;
+pub mod dataset_lineage;
 pub mod dataset_name;
 pub mod dataset_observed_schema;
 pub mod dataset_refresh_state;

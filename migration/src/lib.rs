@@ -21,6 +21,7 @@ mod m0007_policies;
 mod m0008_breaches;
 mod m0009_once;
 mod m0010_verdicts;
+mod m0011_history;
 mod rls;
 
 /// The list of steps, in order.
@@ -41,6 +42,7 @@ impl MigratorTrait for Migrator {
             Box::new(m0008_breaches::Migration),
             Box::new(m0009_once::Migration),
             Box::new(m0010_verdicts::Migration),
+            Box::new(m0011_history::Migration),
         ]
     }
 }

@@ -72,8 +72,17 @@ pub struct Settings {
     pub alerts: Option<Alerts>,
     /// `limits.*`
     pub limits: Limits,
+    /// `retention.*`
+    pub retention: Retention,
     /// `log.*`
     pub log: Log,
+}
+
+/// What is kept for how long.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub struct Retention {
+    /// For how many days runs and their events are kept; 0 for ever.
+    pub runs_days: u32,
 }
 
 /// Where to listen.

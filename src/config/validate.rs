@@ -4,7 +4,7 @@ use std::{net::SocketAddr, path::PathBuf, str::FromStr, time::Duration};
 
 use super::{
     Alerts, Auth, ConfigError, Database, DatabaseUrl, DocumentLimits, Environment, Jwks, Limits,
-    Listen, Log, LogFormat, Secret, Settings, keys, read_secret_file,
+    Listen, Log, LogFormat, Retention, Secret, Settings, keys, read_secret_file,
     sources::{Resolved, invalid_or_unknown},
 };
 
@@ -23,6 +23,7 @@ pub(super) fn settings(from: &Resolved) -> Result<Settings, ConfigError> {
         pseudonym_key: secret(from, "auth.pseudonym_key")?.map(Secret::new),
         alerts: alerts(from)?,
         limits: limits(from)?,
+        retention: Retention { runs_days: required(from, "retention.runs_days")? },
         log: log(from)?,
     };
     Ok(settings)

@@ -27,6 +27,8 @@ use crate::{
         graphql::{FreshnessMutation, FreshnessQuery},
         loader::{Policies, PolicyVersions},
     },
+    history::loader::{PolicyHistories, RecentRuns, RunRanges, SuccessRanges},
+    lineage::loader::{RootCauses, Walks},
     refresh::{
         graphql::{RefreshMutation, RefreshQuery},
         loader::{LogsOfRuns, RunPages, Runs, States, Verdicts},
@@ -79,6 +81,12 @@ pub fn with_call(request: Request, call: Call) -> Request {
         .data(LogsOfRuns::new(&call))
         .data(RunPages::new(&call))
         .data(Verdicts::new(&call))
+        .data(RunRanges::new(&call))
+        .data(SuccessRanges::new(&call))
+        .data(RecentRuns::new(&call))
+        .data(PolicyHistories::new(&call))
+        .data(Walks::new(&call))
+        .data(RootCauses::new(&call))
         .data(call)
 }
 

@@ -48,6 +48,7 @@ pub fn assembly(database: &Database<'_>, clock: SharedClock) -> Assembly {
     Assembly {
         listen: settings.listen,
         limits: settings.limits,
+        retention: settings.retention,
         database: DbSettings {
             connect: database.application(),
             schema: SCHEMA.to_owned(),

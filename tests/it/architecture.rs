@@ -3,7 +3,8 @@
 
 use std::{collections::BTreeSet, path::Path};
 
-const FEATURES: [&str; 5] = ["audit", "breach", "dataset", "freshness", "refresh"];
+const FEATURES: [&str; 7] =
+    ["audit", "breach", "dataset", "freshness", "history", "lineage", "refresh"];
 const LONGEST: usize = 600;
 
 /// Every file of Rust below these folders, by its path from the root of the repository.

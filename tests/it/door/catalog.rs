@@ -100,8 +100,8 @@ fn nothing_looks_past_the_policies() {
         nothing(
             "SELECT proname::text FROM pg_proc
               WHERE pronamespace = 'storage_drr'::regnamespace AND prosecdef
-                AND proname NOT IN ('ensure_partitions', 'owe_audit_event', 'pay_audit_debt',
-                                    'settle_audit_debt', 'refuse_audit_rewrite',
+                AND proname NOT IN ('ensure_partitions', 'drop_partitions', 'owe_audit_event',
+                                    'pay_audit_debt', 'settle_audit_debt', 'refuse_audit_rewrite',
                                     'tenants_with_breaches_due', 'tenants_with_deliveries_due')",
         )
         .await;

@@ -16,6 +16,9 @@ audit_event_sequence drr_writer USAGE
 dataset_external_verdict drr_auditor SELECT
 dataset_external_verdict drr_reader SELECT
 dataset_external_verdict drr_writer INSERT,SELECT,UPDATE
+dataset_lineage drr_auditor SELECT
+dataset_lineage drr_reader SELECT
+dataset_lineage drr_writer INSERT,SELECT,UPDATE
 dataset_name drr_auditor SELECT
 dataset_name drr_reader SELECT
 dataset_name drr_writer DELETE,INSERT,SELECT
@@ -80,10 +83,11 @@ fn the_privileges_are_these_and_no_other() {
         let functions = "SELECT format('%s %s', proname, role) FROM pg_proc, unnest($${drr_auditor,
                 drr_ledger,drr_operator,drr_reader,drr_writer,drr_app}$$::text[]) AS role
               WHERE pronamespace = 'storage_drr'::regnamespace AND proname <> 'current_tenant'
-                AND has_function_privilege(role, pg_proc.oid, 'EXECUTE')";
+                AND has_function_privilege(role, pg_proc.oid, 'EXECUTE') ORDER BY 1";
         assert_eq!(
             strings(&mut admin, functions).await,
             [
+                "drop_partitions drr_operator",
                 "ensure_partitions drr_operator",
                 "find_idempotency_records drr_writer",
                 "tenants_with_breaches_due drr_operator",

@@ -45,6 +45,8 @@ INSERT INTO freshness_policy (tenant_id, policy_id, dataset_id, version, mode, w
   VALUES ('{t}', '{id}', '{id}', 1, 'ACTIVE', 60, now(), now(), 'somebody');
 INSERT INTO freshness_calendar (tenant_id, name, dates, updated_at, updated_by)
   VALUES ('{t}', 'holidays {id}', '{}', now(), 'somebody');
+INSERT INTO dataset_lineage (tenant_id, downstream_id, upstream_id, job_namespace, job_name, last_run_id, first_seen_at, last_seen_at)
+  VALUES ('{t}', '{id}', '{id}', 'jobs', 'load', '{id}', now(), now());
 INSERT INTO run (tenant_id, run_id, job_namespace, job_name, state, effective_at, fold, recorded_at, updated_at)
   VALUES ('{t}', '{id}', 'jobs', 'load', 'COMPLETE', now(), '{}', now(), now());
 INSERT INTO dataset_run_log (tenant_id, dataset_id, effective_at, run_id, job_namespace, job_name, state)
