@@ -20,6 +20,10 @@ pub struct World {
     pub app: TestApp,
     kept: String,
     retired: String,
+    /// A breach of a third one.
+    breach: String,
+    /// An hour ahead.
+    soon: String,
 }
 
 const RUN: &str = "0190a000-0000-7000-8000-00000000000a";
@@ -29,7 +33,7 @@ impl World {
         let app = TestApp::start().await;
         let writer = app.token(TENANT, Role::RuntimeWriter);
         let mut ids = Vec::new();
-        for name in ["kept", "retired"] {
+        for name in ["kept", "retired", "late"] {
             let event = run_event("COMPLETE", "2026-11-01T00:00:00Z", RUN, name);
             let (status, report) = app.lineage(&writer, &event).await;
             assert_eq!(status, StatusCode::CREATED, "{report:#}");
@@ -38,7 +42,15 @@ impl World {
             let data = app.data(&reader, query, json!({ "n": name })).await;
             ids.push(data["datasets"]["nodes"][0]["id"].as_str().unwrap().to_owned());
         }
-        Self { app, retired: ids.remove(1), kept: ids.remove(0) }
+        let late = "mutation($id: ID!) { setFreshnessPolicy(input: { datasetId: $id, maxAge: { failAfterSeconds: 60 } }) { status } }";
+        let admin = app.token(TENANT, Role::TenantAdmin);
+        app.data(&admin, late, json!({ "id": ids[2] })).await;
+        assert_eq!(app.sweep().await.opened, 1);
+        let breaches = "{ breaches { nodes { id } } }";
+        let mut data = app.data(&app.token(TENANT, Role::Reader), breaches, json!({})).await;
+        let breach = data["breaches"]["nodes"][0]["id"].take().as_str().unwrap().to_owned();
+        let soon = (app.clock.now() + chrono::TimeDelta::hours(1)).to_rfc3339();
+        Self { app, breach, soon, retired: ids.remove(1), kept: ids.remove(0) }
     }
 }
 
@@ -94,6 +106,40 @@ pub const ENTRIES: &[Entry] = &[
     entry("Query.freshnessCalendars", "freshness.read", "{ freshnessCalendars { name } }", |_| {
         json!({})
     }),
+    entry(
+        "Query.breach",
+        "breach.read",
+        "query($id: ID!) { breach(id: $id) { state } }",
+        |world| json!({ "id": world.breach }),
+    ),
+    entry("Query.breaches", "breach.read", "{ breaches { nodes { state } } }", |_| json!({})),
+    entry("Query.freshnessEvents", "breach.read", "{ freshnessEvents { nodes { type } } }", |_| {
+        json!({})
+    }),
+    entry(
+        "_Entity.Breach",
+        "breach.read",
+        ENTITIES,
+        |world| json!({ "r": [{ "__typename": "Breach", "id": world.breach }] }),
+    ),
+    entry(
+        "Mutation.acknowledgeBreach",
+        "breach.acknowledge",
+        "mutation($id: ID!) { acknowledgeBreach(input: { breachId: $id }) { status } }",
+        |world| json!({ "id": world.breach }),
+    ),
+    entry(
+        "Mutation.muteFreshness",
+        "mute",
+        "mutation($id: ID!, $u: DateTime!) { muteFreshness(input: { datasetId: $id, until: $u, reason: \"r\" }) { status } }",
+        |world| json!({ "id": world.kept, "u": world.soon }),
+    ),
+    entry(
+        "Mutation.unmuteFreshness",
+        "mute",
+        "mutation($id: ID!) { unmuteFreshness(input: { datasetId: $id }) { status } }",
+        |world| json!({ "id": world.kept }),
+    ),
     entry(
         "Query.run",
         "run.read",
@@ -491,12 +537,25 @@ fn foreign_and_missing_look_the_same_to_the_last_byte() {
                 Role::RuntimeWriter,
                 "mutation($id: ID!) { recordRunEvents(input: { events: [{ runId: \"0190a000-0000-7000-8000-00000000000b\", job: { namespace: \"n\", name: \"j\" }, eventType: START, eventTime: \"2026-11-01T00:00:00Z\", outputs: [{ datasetId: $id }] }] }) { results { status problem { code message } } } }",
             ),
+            (Role::Reader, "query($id: ID!) { breach(id: $id) { state } }"),
+            (
+                Role::TenantAdmin,
+                "mutation($id: ID!) { acknowledgeBreach(input: { breachId: $id }) { status } }",
+            ),
+            (
+                Role::TenantAdmin,
+                "mutation($id: ID!) { unmuteFreshness(input: { datasetId: $id }) { status } }",
+            ),
             // A role without any right learns nothing either.
             (Role::SchemaReader, "query($id: ID!) { dataset(id: $id) { name } }"),
             (Role::Reader, "mutation($id: ID!) { retireDataset(input: { id: $id }) { status } }"),
         ];
         for (role, document) in by_id {
-            let foreign = if document.contains("run(id") { RUN } else { world.kept.as_str() };
+            let foreign = match document {
+                text if text.contains("run(id") => RUN,
+                text if text.contains("reach(") => world.breach.as_str(),
+                _ => world.kept.as_str(),
+            };
             let foreign = graphql(role, document, json!({ "id": foreign })).await;
             assert_eq!(
                 foreign,
@@ -599,6 +658,7 @@ fn who_may_write_and_not_read_is_shown_nothing_and_the_change_stands() {
         .await
         .unwrap();
         let expected = [
+            ("breach.open", "SUCCESS"),
             ("dataset.register", "REJECTED"),
             ("dataset.register", "SUCCESS"),
             ("dataset.retire", "SUCCESS"),
