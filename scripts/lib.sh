@@ -130,22 +130,32 @@ ensure_pip() {
 
 # The Python clients that the tests run, in an environment of their own.
 ensure_python_clients() {
-  local requirements=$top/tests/clients/requirements.txt
-  local folder=$CARGO_TARGET_DIR/python-clients
-  export DRR_TEST_PYTHON=$folder/bin/python
-  if cmp -s "$requirements" "$folder/installed" && "$DRR_TEST_PYTHON" -c 'import openlineage' 2>/dev/null; then
+  ensure_python python-clients "$top/tests/clients/requirements.txt" \
+    'import dagster, duckdb, openlineage.client, dbt.cli.main'
+  export DRR_TEST_PYTHON=$CARGO_TARGET_DIR/python-clients/bin/python
+}
+
+# What tests REST against its OpenAPI document, in another one.
+ensure_schemathesis() {
+  ensure_python schemathesis "$top/tests/clients/schemathesis.txt" 'import schemathesis'
+  export DRR_TEST_SCHEMATHESIS=$CARGO_TARGET_DIR/schemathesis/bin/st
+}
+
+# ensure_python NAME REQUIREMENTS IMPORTS: an environment of what REQUIREMENTS pins.
+ensure_python() {
+  local folder=$CARGO_TARGET_DIR/$1 requirements=$2 imports=$3
+  if cmp -s "$requirements" "$folder/installed" && "$folder/bin/python" -c "$imports" 2>/dev/null; then
     return
   fi
-  say "installing the Python clients into $folder"
+  say "installing ${requirements##*/} into $folder"
   ensure_pip
   rm -rf "$folder"
   mkdir -p "$CARGO_TARGET_DIR"
   # Without its own pip, which Debian packs apart; the one outside can install into it.
   python3 -m venv --without-pip "$folder" >&2
-  "${pip[@]}" --python "$DRR_TEST_PYTHON" install --quiet --disable-pip-version-check \
+  "${pip[@]}" --python "$folder/bin/python" install --quiet --disable-pip-version-check \
     --no-deps --only-binary :all: -r "$requirements" >&2
-  "$DRR_TEST_PYTHON" -c 'import dagster, duckdb, openlineage.client, dbt.cli.main' ||
-    die "the Python clients were installed and do not work"
+  "$folder/bin/python" -c "$imports" || die "${requirements##*/} was installed and does not work"
   cp "$requirements" "$folder/installed"
 }
 

@@ -36,6 +36,20 @@ pub enum ErrorCode {
 }
 
 impl ErrorCode {
+    /// Every code, once.
+    pub const ALL: [Self; 10] = [
+        Self::Unauthenticated,
+        Self::Forbidden,
+        Self::NotFound,
+        Self::BadUserInput,
+        Self::Conflict,
+        Self::IdempotencyConflict,
+        Self::LimitExceeded,
+        Self::RateLimited,
+        Self::Unavailable,
+        Self::Internal,
+    ];
+
     /// The code as it is written on the wire.
     #[must_use]
     pub const fn as_str(self) -> &'static str {

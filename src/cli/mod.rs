@@ -4,8 +4,10 @@ mod config;
 mod database;
 mod demo;
 mod development;
+mod import;
 mod migrate;
 mod output;
+mod retain;
 mod schema;
 mod seed;
 mod serve;
@@ -69,6 +71,10 @@ enum Command {
     Config(config::Arguments),
     /// Show the schema of the GraphQL API.
     Schema(schema::Arguments),
+    /// Send what another tool found to a running service.
+    Import(import::Arguments),
+    /// Drop the months of runs and events that are kept no longer, as the server does once a day.
+    Retain(retain::Arguments),
     /// Fill the database with deterministic synthetic data.
     Seed(seed::Arguments),
 }
@@ -101,6 +107,8 @@ async fn run(Cli { common, command }: Cli) -> Result<(), Failure> {
             schema::run(&arguments);
             Ok(())
         }
+        Command::Import(arguments) => import::run(arguments).await,
+        Command::Retain(arguments) => retain::run(&common, &arguments).await,
         Command::Seed(arguments) => seed::run(&common, arguments).await,
     }
 }

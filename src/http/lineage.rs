@@ -13,6 +13,7 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use serde::Serialize;
+use utoipa::ToSchema;
 
 use super::{
     Problem, RequestContext,
@@ -41,30 +42,48 @@ pub struct Lineage {
     pub once: Once,
 }
 
-#[derive(Serialize)]
-struct Report {
+/// What became of a batch of events.
+#[derive(Serialize, ToSchema)]
+#[schema(as = LineageReport)]
+pub(super) struct Report {
+    /// How many became what.
     summary: Summary,
+    /// The events that were left out.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     failed_events: Vec<Failed>,
+    /// What is wrong with events that were accepted nevertheless.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     warnings: Vec<Noted>,
 }
 
-#[derive(Default, Serialize)]
-struct Summary {
-    received: usize,
-    recorded: usize,
-    duplicates: usize,
-    failed: usize,
+/// How many of what was sent became what.
+#[derive(Default, Serialize, ToSchema)]
+#[schema(as = ReportSummary)]
+pub(super) struct Summary {
+    /// All of them.
+    pub received: usize,
+    /// Those that are new, and count.
+    pub recorded: usize,
+    /// Those that were known already.
+    pub duplicates: usize,
+    /// Those that were left out.
+    pub failed: usize,
 }
 
-#[derive(Serialize)]
-struct Failed {
+/// One that was left out; the others stand.
+#[derive(Serialize, ToSchema)]
+#[schema(as = ReportFailure)]
+pub(super) struct Failed {
+    /// Its place, from 0.
     index: usize,
+    /// Why, for programs.
+    #[schema(value_type = String)]
     code: ErrorCode,
     /// The path to what is wrong, within the body.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>, nullable = false)]
     field: Option<Cow<'static, str>>,
+    /// Why, in a sentence for a person.
     reason: String,
 }
 
@@ -80,11 +99,17 @@ impl Failed {
     }
 }
 
-#[derive(Serialize)]
-struct Noted {
+/// Something wrong with an event that was accepted nevertheless.
+#[derive(Serialize, ToSchema)]
+#[schema(as = ReportWarning)]
+pub(super) struct Noted {
+    /// The event's place, from 0.
     index: usize,
+    /// What it is, for programs.
     code: &'static str,
+    /// Where in the event, as a dotted path.
     field: String,
+    /// What it is, in a sentence for a person.
     message: String,
 }
 
@@ -134,7 +159,8 @@ async fn record_body(
     Ok((recorded, warnings))
 }
 
-fn require_json(headers: &HeaderMap) -> Result<(), Problem> {
+/// Refuses a body that says it is something else.
+pub(super) fn require_json(headers: &HeaderMap) -> Result<(), Problem> {
     let media = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
     let media = media.and_then(|text| text.parse::<mime::Mime>().ok());
     // A client that says nothing sends JSON, as the early ones did.
@@ -149,26 +175,44 @@ fn require_json(headers: &HeaderMap) -> Result<(), Problem> {
 }
 
 fn answer(recorded: Vec<Recorded>, warnings: Vec<Warning>) -> Response {
-    let mut summary = Summary { received: recorded.len(), ..Summary::default() };
-    let mut failed_events = Vec::new();
-    let mut first = None;
-    for (index, recorded) in recorded.into_iter().enumerate() {
-        match recorded {
-            Recorded::Added => summary.recorded += 1,
-            Recorded::Duplicate => summary.duplicates += 1,
-            Recorded::Rejected(error) => {
-                summary.failed += 1;
-                failed_events.push(Failed::new(index, &error));
-                first.get_or_insert(error);
-            }
-        }
-    }
+    let Tally { summary, failed, first } = Tally::of(recorded);
     let none = summary.failed == summary.received;
     let warnings = warnings.into_iter().map(Noted::from).collect();
-    let report = Report { summary, failed_events, warnings };
+    let report = Report { summary, failed_events: failed, warnings };
     match first {
         None => (StatusCode::CREATED, Json(report)).into_response(),
         Some(error) if none => Problem::from(error).with_members(&report).into_response(),
         Some(_) => (StatusCode::MULTI_STATUS, Json(report)).into_response(),
+    }
+}
+
+/// What became of a batch, counted.
+pub(super) struct Tally {
+    /// How many became what.
+    pub summary: Summary,
+    /// Those that were left out.
+    pub failed: Vec<Failed>,
+    /// Why the first of them was.
+    pub first: Option<Error>,
+}
+
+impl Tally {
+    /// Counts.
+    pub fn of(recorded: Vec<Recorded>) -> Self {
+        let mut summary = Summary { received: recorded.len(), ..Summary::default() };
+        let mut failed = Vec::new();
+        let mut first = None;
+        for (index, recorded) in recorded.into_iter().enumerate() {
+            match recorded {
+                Recorded::Added => summary.recorded += 1,
+                Recorded::Duplicate => summary.duplicates += 1,
+                Recorded::Rejected(error) => {
+                    summary.failed += 1;
+                    failed.push(Failed::new(index, &error));
+                    first.get_or_insert(error);
+                }
+            }
+        }
+        Self { summary, failed, first }
     }
 }

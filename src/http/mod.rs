@@ -9,6 +9,8 @@
 //!                   └ graphql: guard, then execution
 //! ```
 //!
+//! GraphQL is [`subgraph`] behind [`graphql`]; REST ([`rest`]) asks the same graph.
+//!
 //! [`assemble`] puts the common part around a listener's routes. A panic is caught inside the
 //! metrics, so that it counts as the 500 that it becomes.
 
@@ -30,6 +32,7 @@ use crate::{
 pub mod authentication;
 pub mod body;
 pub mod correlation;
+pub mod dbt_sources;
 pub mod graphql;
 pub mod guard;
 mod idle;
@@ -38,6 +41,7 @@ mod observe;
 pub mod once;
 pub mod operations;
 pub mod problem;
+pub mod rest;
 pub mod server;
 pub mod subgraph;
 #[cfg(test)]

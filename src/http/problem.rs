@@ -57,6 +57,13 @@ impl Problem {
         self
     }
 
+    /// With the place in the request that it is about.
+    #[must_use]
+    pub fn with_field(mut self, field: &str) -> Self {
+        self.members.insert("field".to_owned(), field.into());
+        self
+    }
+
     /// The HTTP status.
     #[must_use]
     pub const fn status(&self) -> StatusCode {
@@ -92,7 +99,11 @@ impl From<Error> for Problem {
         let code = error.code();
         let status =
             StatusCode::from_u16(code.http_status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-        Self::new(status, code, error.to_string())
+        let problem = Self::new(status, code, error.to_string());
+        match error {
+            Error::BadUserInput { field, .. } => problem.with_field(&field),
+            _ => problem,
+        }
     }
 }
 

@@ -4,6 +4,7 @@ use std::collections::HashMap;
 
 use uuid::Uuid;
 
+pub use super::external::loader::Verdicts;
 use super::repository::{self, LogRow, Run, RunPosition, State};
 use crate::{
     batch::{BatchRead, Batched},

@@ -7,14 +7,18 @@
 //! [`record`] is the one way in, for OpenLineage and for GraphQL alike: event → run → log → state,
 //! in one transaction.
 
+pub mod external;
 pub mod graphql;
+mod link;
 pub mod loader;
 pub mod model;
 mod mutation;
 mod observed;
 pub mod openlineage;
 pub mod record;
+pub mod report;
 pub mod repository;
 mod resolve;
+mod retained;
 mod state_store;
 mod store;

@@ -7,10 +7,12 @@
 use std::collections::{BTreeMap, HashMap, HashSet, btree_map::Entry as RunEntry};
 
 use chrono::{DateTime, Utc};
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use uuid::Uuid;
 
 use super::{
+    external::{model::Verdict, store as verdicts},
+    link,
     model::{ContentHash, Event, RunEvent, RunFold},
     observed,
     resolve::{self, Ids},
@@ -24,6 +26,7 @@ use crate::{
     },
     auth::policy::Operation,
     call::Call,
+    dataset::model::DatasetName,
     db::TenantTx,
     error::{Coded, Error, Result},
 };
@@ -53,12 +56,48 @@ pub async fn record<E: Coded>(
     operation: Operation,
     submitted: impl Future<Output = Result<Vec<Submitted>, E>> + Send,
 ) -> Result<Vec<Recorded>, E> {
-    trail::change(call, operation, None, submitted, async |tx, submitted| {
-        let done = record_all(tx, call, operation, submitted).await?;
-        Ok(done.map(|outcomes| {
-            count(&outcomes);
-            outcomes
-        }))
+    let batch = async {
+        let events = submitted.await?;
+        Ok::<_, E>(Batch { events, verdicts: Vec::new(), told: () })
+    };
+    let (outcomes, ()) = record_with(call, operation, batch).await?;
+    Ok(outcomes)
+}
+
+/// What is to be recorded together.
+#[derive(Debug)]
+pub(super) struct Batch<T> {
+    /// The events.
+    pub events: Vec<Submitted>,
+    /// Beside each event the verdict of another tool, or none: it is kept if its event stands.
+    pub verdicts: Vec<Option<Verdict>>,
+    /// What the caller is to be told besides, and told again if the call comes again.
+    pub told: T,
+}
+
+/// The same with all that a batch may have.
+///
+/// # Errors
+/// As for [`record`].
+pub(super) async fn record_with<T, E>(
+    call: &Call,
+    operation: Operation,
+    batch: impl Future<Output = Result<Batch<T>, E>> + Send,
+) -> Result<(Vec<Recorded>, T), E>
+where
+    T: Serialize + DeserializeOwned,
+    E: Coded,
+{
+    trail::change(call, operation, None, batch, async |tx, batch| {
+        let Batch { events, verdicts, told } = batch;
+        let (outcomes, entries, ids) = record_all(tx, call, operation, events).await?;
+        let stands = |outcome: &Recorded| !matches!(outcome, Recorded::Rejected(_));
+        let kept = outcomes.iter().zip(&verdicts).filter(|(outcome, _)| stands(outcome));
+        let kept = kept.filter_map(|(_, verdict)| verdict.as_ref());
+        let kept = kept.filter_map(|verdict| Some((*ids.get(&verdict.dataset)?, verdict)));
+        verdicts::keep(tx, kept, call.now()).await?;
+        count(&outcomes);
+        Ok(Done::new((outcomes, told), entries))
     })
     .await
 }
@@ -68,7 +107,7 @@ async fn record_all(
     call: &Call,
     operation: Operation,
     submitted: Vec<Submitted>,
-) -> Result<Done<Vec<Recorded>>> {
+) -> Result<(Vec<Recorded>, Vec<Entry>, Ids)> {
     let received = submitted.len();
     let (mut events, mut refused) = (Events::new(), Refused::new());
     for (index, submitted) in submitted.into_iter().enumerate() {
@@ -106,7 +145,7 @@ async fn record_all(
         let outcome = Outcome::Success;
         entries.push(Entry { operation, dataset_id: None, resource: None, outcome });
     }
-    Ok(Done::new(outcomes, entries))
+    Ok((outcomes, entries, ids))
 }
 
 /// The events of a batch that could be read, by their place in it.
@@ -115,8 +154,14 @@ type Events = BTreeMap<usize, Event>;
 /// Why events are refused, by their place in the batch.
 type Refused = HashMap<usize, Error>;
 
-/// A run that is not as it was, and where it was in the log, if it was there.
-type Changed = (RunFold, Option<DateTime<Utc>>);
+/// A run that is not as it was.
+struct Changed {
+    run: RunFold,
+    /// Where it was in the log, if it was there.
+    before: Option<DateTime<Utc>>,
+    /// Whether what it reads or writes is not as it was.
+    relinked: bool,
+}
 
 /// Folds the events of the batch into their runs and stores these; answers those that are not as
 /// they were. An event of another job than its run is refused.
@@ -139,7 +184,8 @@ async fn merge_runs(
     }
     let inserted = store::insert_runs(tx, &fresh.values().collect::<Vec<_>>(), call.now()).await?;
     let inserted: Vec<_> = inserted.iter().filter_map(|id| fresh.remove(id)).collect();
-    let mut changed: Vec<_> = inserted.into_iter().map(|run| (run, None)).collect();
+    let new = |run| Changed { run, before: None, relinked: true };
+    let mut changed: Vec<_> = inserted.into_iter().map(new).collect();
     if !fresh.is_empty() {
         let known: Vec<_> = fresh.into_keys().collect();
         changed.extend(merge_known(tx, call, events, &known, refused).await?);
@@ -164,11 +210,13 @@ async fn merge_known(
             absorb(&mut run, index, event, refused);
         }
         if run != stored {
-            changed.push((run, Some(stored.effective_at())));
+            let relinked = run.inputs() != stored.inputs()
+                || !run.outputs().keys().eq(stored.outputs().keys());
+            changed.push(Changed { run, before: Some(stored.effective_at()), relinked });
         }
     }
     if !changed.is_empty() {
-        let runs: Vec<_> = changed.iter().map(|(run, _)| run).collect();
+        let runs: Vec<_> = changed.iter().map(|changed| &changed.run).collect();
         store::update_runs(tx, &runs, call.now()).await?;
     }
     Ok(changed)
@@ -204,7 +252,7 @@ async fn insert_events(
 async fn update_runs(tx: &TenantTx, call: &Call, changed: &[Changed], ids: &Ids) -> Result<()> {
     let moved: Vec<_> = changed
         .iter()
-        .filter_map(|(run, before)| {
+        .filter_map(|Changed { run, before, .. }| {
             let from = (*before)?;
             let to = run.effective_at();
             (from != to).then_some(Moved { run_id: run.run_id(), from, to })
@@ -213,10 +261,10 @@ async fn update_runs(tx: &TenantTx, call: &Call, changed: &[Changed], ids: &Ids)
     if !moved.is_empty() {
         store::move_log(tx, &moved).await?;
     }
-    let ids = resolve::outputs(tx, changed.iter().map(|(run, _)| run), ids).await?;
+    let ids = resolve::named(tx, &wanted(changed), ids).await?;
     // Two outputs of a run may be two names of one dataset: the first one stands.
     let mut rows = BTreeMap::new();
-    for (run, _) in changed {
+    for Changed { run, .. } in changed {
         for (name, output) in run.outputs() {
             if let Some(dataset_id) = ids.get(name) {
                 rows.entry((*dataset_id, run.run_id()))
@@ -232,9 +280,19 @@ async fn update_runs(tx: &TenantTx, call: &Call, changed: &[Changed], ids: &Ids)
     let rows: Vec<_> = rows.into_values().collect();
     // The states are locked before the log is written, so that of two writers of a dataset the
     // second one sees all that the first one wrote.
-    state_store::lock(tx, &datasets).await?;
+    let known = state_store::lock(tx, &datasets).await?;
     store::upsert_log(tx, &rows).await?;
-    state_store::refresh(tx, &datasets, call.now()).await
+    state_store::refresh(tx, &known, call.now()).await?;
+    let relinked = changed.iter().filter(|changed| changed.relinked);
+    link::link(tx, relinked.map(|changed| &changed.run), &ids).await
+}
+
+/// The names of the datasets that bringing up to the changed runs is about: what they write, and of
+/// those whose edges are to be written what they read.
+fn wanted(changed: &[Changed]) -> HashSet<&DatasetName> {
+    let read = changed.iter().filter(|changed| changed.relinked);
+    let read = read.flat_map(|changed| changed.run.inputs().keys());
+    changed.iter().flat_map(|changed| changed.run.outputs().keys()).chain(read).collect()
 }
 
 fn entry(operation: Operation, event: Option<&Event>, outcome: &Recorded, ids: &Ids) -> Entry {

@@ -20,6 +20,10 @@ pub struct World {
     pub app: TestApp,
     kept: String,
     retired: String,
+    /// A breach of a third one.
+    breach: String,
+    /// An hour ahead.
+    soon: String,
 }
 
 const RUN: &str = "0190a000-0000-7000-8000-00000000000a";
@@ -29,7 +33,7 @@ impl World {
         let app = TestApp::start().await;
         let writer = app.token(TENANT, Role::RuntimeWriter);
         let mut ids = Vec::new();
-        for name in ["kept", "retired"] {
+        for name in ["kept", "retired", "late"] {
             let event = run_event("COMPLETE", "2026-11-01T00:00:00Z", RUN, name);
             let (status, report) = app.lineage(&writer, &event).await;
             assert_eq!(status, StatusCode::CREATED, "{report:#}");
@@ -38,7 +42,15 @@ impl World {
             let data = app.data(&reader, query, json!({ "n": name })).await;
             ids.push(data["datasets"]["nodes"][0]["id"].as_str().unwrap().to_owned());
         }
-        Self { app, retired: ids.remove(1), kept: ids.remove(0) }
+        let late = "mutation($id: ID!) { setFreshnessPolicy(input: { datasetId: $id, maxAge: { failAfterSeconds: 60 } }) { status } }";
+        let admin = app.token(TENANT, Role::TenantAdmin);
+        app.data(&admin, late, json!({ "id": ids[2] })).await;
+        assert_eq!(app.sweep().await.opened, 1);
+        let breaches = "{ breaches { nodes { id } } }";
+        let mut data = app.data(&app.token(TENANT, Role::Reader), breaches, json!({})).await;
+        let breach = data["breaches"]["nodes"][0]["id"].take().as_str().unwrap().to_owned();
+        let soon = (app.clock.now() + chrono::TimeDelta::hours(1)).to_rfc3339();
+        Self { app, breach, soon, retired: ids.remove(1), kept: ids.remove(0) }
     }
 }
 
@@ -94,6 +106,40 @@ pub const ENTRIES: &[Entry] = &[
     entry("Query.freshnessCalendars", "freshness.read", "{ freshnessCalendars { name } }", |_| {
         json!({})
     }),
+    entry(
+        "Query.breach",
+        "breach.read",
+        "query($id: ID!) { breach(id: $id) { state } }",
+        |world| json!({ "id": world.breach }),
+    ),
+    entry("Query.breaches", "breach.read", "{ breaches { nodes { state } } }", |_| json!({})),
+    entry("Query.freshnessEvents", "breach.read", "{ freshnessEvents { nodes { type } } }", |_| {
+        json!({})
+    }),
+    entry(
+        "_Entity.Breach",
+        "breach.read",
+        ENTITIES,
+        |world| json!({ "r": [{ "__typename": "Breach", "id": world.breach }] }),
+    ),
+    entry(
+        "Mutation.acknowledgeBreach",
+        "breach.acknowledge",
+        "mutation($id: ID!) { acknowledgeBreach(input: { breachId: $id }) { status } }",
+        |world| json!({ "id": world.breach }),
+    ),
+    entry(
+        "Mutation.muteFreshness",
+        "mute",
+        "mutation($id: ID!, $u: DateTime!) { muteFreshness(input: { datasetId: $id, until: $u, reason: \"r\" }) { status } }",
+        |world| json!({ "id": world.kept, "u": world.soon }),
+    ),
+    entry(
+        "Mutation.unmuteFreshness",
+        "mute",
+        "mutation($id: ID!) { unmuteFreshness(input: { datasetId: $id }) { status } }",
+        |world| json!({ "id": world.kept }),
+    ),
     entry(
         "Query.run",
         "run.read",
@@ -176,24 +222,53 @@ pub const ENTRIES: &[Entry] = &[
     entry("/api/v1/lineage", "lineage", "", |_| {
         run_event("START", "2026-11-01T00:00:00Z", RUN, "kept")
     }),
+    entry("/api/v1/imports/dbt-sources", "dbt.import", "?namespace=warehouse", |_| {
+        crate::rest::dbt::file(json!([crate::rest::dbt::result("kept", "pass", 1)]))
+    }),
+    entry("/storage/v1/openapi.json", "schema", "", |_| Value::Null),
+    entry("/storage/v1/datasets", "dataset.read", "", |_| Value::Null),
+    entry("/storage/v1/datasets/{id}", "dataset.read", "", |_| Value::Null),
+    entry("/storage/v1/datasets/{id}/freshness", "freshness.read", "", |_| Value::Null),
+    entry("/storage/v1/datasets/{id}/runs", "run.read", "", |_| Value::Null),
+    entry(
+        "/storage-internal/v1/datasets/{id}/refresh-state",
+        "events.record",
+        "",
+        |_| json!({ "state": "START", "eventTime": "2026-11-01T00:00:00Z" }),
+    ),
 ];
 
-/// The routes besides those that need no token.
 const GRAPHQL: &str = "/graphql";
-const LINEAGE: &str = "/api/v1/lineage";
+
+/// Whether a route is one of REST that is read.
+fn is_read(route: &str) -> bool {
+    route.starts_with("/storage/v1/")
+}
 
 impl Entry {
     pub fn request(&self, world: &World, url: String) -> RequestBuilder {
         let variables = (self.variables)(world);
-        let request = world.app.http.post(url);
+        if is_read(self.reaches) {
+            return world.app.http.get(url.replace("{id}", &world.kept));
+        }
+        let url = url.replace("{id}", &world.kept) + self.query();
+        let request = world.app.http.post(url).header("idempotency-key", "k");
         if self.reaches.starts_with('/') {
             return request.json(&variables);
         }
         request.json(&json!({ "query": self.document, "variables": variables }))
     }
 
+    /// What comes after the path: a route has that in place of a document.
+    fn query(&self) -> &'static str {
+        if self.reaches.starts_with('/') { self.document } else { "" }
+    }
+
     /// The addresses that it is answered at.
     pub fn urls(&self, app: &TestApp) -> Vec<String> {
+        if is_read(self.reaches) {
+            return vec![app.public(self.reaches), app.internal(self.reaches)];
+        }
         if self.reaches.starts_with('/') {
             return vec![app.internal(self.reaches)];
         }
@@ -209,6 +284,7 @@ impl Entry {
         let only = |code: &str| codes == BTreeSet::from([Some(code)]) || answer["code"] == code;
         match status {
             StatusCode::CREATED if self.operation == "lineage" => Verdict::Allowed,
+            StatusCode::OK if self.reaches.starts_with('/') => Verdict::Allowed,
             StatusCode::OK if errors.is_empty() => {
                 let data = answer["data"].as_object().unwrap();
                 let found = |value: &Value| !value.is_null() && *value != json!([null]);
@@ -278,7 +354,7 @@ fn no_wrong_allow_and_no_wrong_deny_over_http() {
 }
 
 /// The paths given to axum, in the sources: a router does not tell its routes.
-fn routes() -> BTreeSet<String> {
+pub fn routes() -> BTreeSet<String> {
     let mut found = BTreeSet::new();
     for (_, source) in crate::architecture::sources() {
         let code = source.split("#[cfg(test)]").next().unwrap();
@@ -371,13 +447,27 @@ fn nothing_answers_without_a_token_and_each_route_at_its_own_door() {
                 ("operations", app.operations(&route)),
             ];
             for (door, url) in doors {
-                let method = if open.contains(&route) { Method::GET } else { Method::POST };
+                let reads = open.contains(&route) || is_read(&route);
+                let method = if reads { Method::GET } else { Method::POST };
                 let request =
                     app.http.request(method, url).json(&json!({ "query": "{ me { role } }" }));
-                let should = match (door, route.as_str()) {
-                    ("operations", _) if open.contains(&route) => 200,
-                    ("public" | "internal", GRAPHQL) | ("internal", LINEAGE) => 401,
-                    _ => 404,
+                let should = match door {
+                    "operations" => {
+                        if open.contains(&route) {
+                            200
+                        } else {
+                            404
+                        }
+                    }
+                    _ if open.contains(&route) => 404,
+                    "internal" => 401,
+                    _ => {
+                        if route == GRAPHQL || is_read(&route) {
+                            401
+                        } else {
+                            404
+                        }
+                    }
                 };
                 assert_eq!(request.send().await.unwrap().status(), should, "{route} at {door}");
             }
@@ -424,12 +514,25 @@ fn foreign_and_missing_look_the_same_to_the_last_byte() {
                 Role::RuntimeWriter,
                 "mutation($id: ID!) { recordRunEvents(input: { events: [{ runId: \"0190a000-0000-7000-8000-00000000000b\", job: { namespace: \"n\", name: \"j\" }, eventType: START, eventTime: \"2026-11-01T00:00:00Z\", outputs: [{ datasetId: $id }] }] }) { results { status problem { code message } } } }",
             ),
+            (Role::Reader, "query($id: ID!) { breach(id: $id) { state } }"),
+            (
+                Role::TenantAdmin,
+                "mutation($id: ID!) { acknowledgeBreach(input: { breachId: $id }) { status } }",
+            ),
+            (
+                Role::TenantAdmin,
+                "mutation($id: ID!) { unmuteFreshness(input: { datasetId: $id }) { status } }",
+            ),
             // A role without any right learns nothing either.
             (Role::SchemaReader, "query($id: ID!) { dataset(id: $id) { name } }"),
             (Role::Reader, "mutation($id: ID!) { retireDataset(input: { id: $id }) { status } }"),
         ];
         for (role, document) in by_id {
-            let foreign = if document.contains("run(id") { RUN } else { world.kept.as_str() };
+            let foreign = match document {
+                text if text.contains("run(id") => RUN,
+                text if text.contains("reach(") => world.breach.as_str(),
+                _ => world.kept.as_str(),
+            };
             let foreign = graphql(role, document, json!({ "id": foreign })).await;
             assert_eq!(
                 foreign,
@@ -438,6 +541,28 @@ fn foreign_and_missing_look_the_same_to_the_last_byte() {
             );
             assert!(!foreign.2.contains("kept"), "{foreign:?}");
         }
+        for reaches in ["", "/freshness", "/runs"] {
+            let rest = |id: &str| {
+                let url = app.public(&format!("/storage/v1/datasets/{id}{reaches}"));
+                bytes(app.http.get(url).bearer_auth(app.token("globex", Role::Reader)))
+            };
+            let foreign = rest(&world.kept).await;
+            assert_eq!(foreign.0, StatusCode::NOT_FOUND);
+            assert_eq!(foreign, rest(missing).await, "{reaches}");
+            for urn in ["acme:warehouse:kept", "globex:warehouse:none", "nobody:a:b"] {
+                assert_eq!(foreign, rest(&format!("urn:drr:dataset:{urn}")).await, "{urn}");
+            }
+        }
+        let report = |id: &str| {
+            let url = format!("/storage-internal/v1/datasets/{id}/refresh-state");
+            let writer = app.token("globex", Role::RuntimeWriter);
+            let request = app.http.post(app.internal(&url)).bearer_auth(writer);
+            let report = json!({ "state": "START", "eventTime": "2026-11-01T00:00:00Z" });
+            bytes(request.header("idempotency-key", "k").json(&report))
+        };
+        let foreign = report(&world.kept).await;
+        assert_eq!(foreign.0, StatusCode::NOT_FOUND, "{foreign:?}");
+        assert_eq!(foreign, report(missing).await);
         let urn = "query($u: String!) { datasetByUrn(urn: $u) { name } }";
         let urns =
             ["acme:warehouse:kept", "acme:warehouse:none", "globex:warehouse:none", "nobody:a:b"];
@@ -510,6 +635,7 @@ fn who_may_write_and_not_read_is_shown_nothing_and_the_change_stands() {
         .await
         .unwrap();
         let expected = [
+            ("breach.open", "SUCCESS"),
             ("dataset.register", "REJECTED"),
             ("dataset.register", "SUCCESS"),
             ("dataset.retire", "SUCCESS"),

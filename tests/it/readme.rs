@@ -58,22 +58,50 @@ async fn names(app: &TestApp) -> BTreeSet<String> {
     nodes.map(|node| format!("{} {}", node["name"], node["refreshState"]["status"])).collect()
 }
 
+// D43
+#[test]
+fn its_retry_has_one_effect_and_one_answer() {
+    run(async {
+        let app = TestApp::start().await;
+        let commands = blocks("retry");
+        assert_eq!(commands.len(), 1);
+        // What is told to the reader's eye goes to the output here.
+        let command = commands[0].replace("/dev/stderr", "-");
+        let said = feed(&app, "bash", command).await;
+        let answers: Vec<_> = said.match_indices("{\"data\"").map(|(at, _)| &said[at..]).collect();
+        assert_eq!(answers.len(), 2, "{said}");
+        assert!(answers[0].starts_with(answers[1].trim()), "{said}");
+        assert!(answers[1].contains("REGISTERED"), "{said}");
+        assert_eq!(said.matches("idempotency-replayed: true").count(), 1, "{said}");
+        app.stop().await;
+    });
+}
+
 #[test]
 fn its_commands_work_as_they_stand() {
     run(async {
         let app = TestApp::start().await;
         let commands = blocks("run");
-        assert_eq!(commands.len(), 2);
-        let mut answers = Vec::new();
-        // The report first, so that there is something to be asked about.
-        for command in commands.into_iter().rev() {
+        let [asked, event, import, list, state] = <[String; 5]>::try_from(commands).unwrap();
+        let say = async |command: String| {
             let said = feed(&app, "bash", command).await;
-            answers.push(serde_json::from_str::<Value>(&said).unwrap());
+            serde_json::from_str::<Value>(&said).unwrap()
+        };
+        // The reports first, so that there is something to be asked about.
+        for report in [event, import] {
+            let said = say(report).await;
+            assert_eq!(said["summary"]["recorded"], 1, "{said:#}");
         }
-        assert_eq!(answers[0]["summary"]["recorded"], 1, "{answers:#?}");
-        assert!(answers[1].get("errors").is_none(), "{answers:#?}");
-        let nodes = answers[1]["data"]["datasets"]["nodes"].as_array().unwrap();
+        let said = say(state).await;
+        assert_eq!(said["refreshState"]["rowCount"], "1300", "{said:#}");
+        let said = say(asked).await;
+        assert!(said.get("errors").is_none(), "{said:#}");
+        let nodes = said["data"]["datasets"]["nodes"].as_array().unwrap();
         assert_eq!(nodes[0]["runs"]["nodes"][0]["state"], "COMPLETED");
+        let said = say(list).await;
+        let names: BTreeSet<_> =
+            said["nodes"].as_array().unwrap().iter().map(|node| node["name"].as_str()).collect();
+        assert_eq!(names, BTreeSet::from([Some("raw.payments"), Some("sales.orders")]));
         app.stop().await;
     });
 }
