@@ -10,6 +10,7 @@ use super::{
         Deadline, Driver, Exclusions, MaxAge, Mode, Policy, PolicyKey, Rule, Selector, Target, zone,
     },
     repository::{self, Record},
+    selected,
 };
 use crate::{
     audit::{
@@ -241,7 +242,7 @@ pub async fn set_for_selector(
         let changed = if versions.is(expected) {
             policy.version = versions.next()?;
             let key = add(tx, call, policy).await?;
-            let datasets = applying::selected(tx, &selector, &before).await?;
+            let datasets = selected::of_selectors(tx, &selector, &before).await?;
             applying::apply(tx, &datasets, call.now()).await?;
             Changed::Done(key, datasets.len())
         } else {
@@ -291,7 +292,7 @@ pub async fn remove(
                 Some(dataset_id) => vec![dataset_id],
                 None => {
                     let selector = Selector::parse(record.selector_domain, record.selector_tags)?;
-                    applying::selected(tx, &selector, &selector).await?
+                    selected::of_selectors(tx, &selector, &selector).await?
                 }
             };
             applying::apply(tx, &datasets, call.now()).await?;
