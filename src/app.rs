@@ -147,6 +147,11 @@ impl App {
     /// # Errors
     /// [`StartError`].
     pub async fn start(assembly: Assembly) -> Result<Self, StartError> {
+        // On the heap: it is larger than what should lie on every caller's stack.
+        Box::pin(Self::put_together(assembly)).await
+    }
+
+    async fn put_together(assembly: Assembly) -> Result<Self, StartError> {
         let Assembly {
             listen,
             limits,

@@ -12,9 +12,12 @@ use crate::{
     freshness::model::Basis,
 };
 
-// Not held by ingestion. A statement of its own, so that the next one's snapshot is of after it.
+// Not held by ingestion. A statement of its own, so that the next one's snapshot is of after it. The
+// statements that follow are planned for the tables as they are: a plan that was kept from when there
+// was hardly a breach would go through all of them for each dataset.
 const LOCK: &str = "
-SELECT pg_advisory_xact_lock(hashtext('drr.freshness_event'), hashtext(current_tenant()))";
+SELECT set_config('plan_cache_mode', 'force_custom_plan', true),
+       pg_advisory_xact_lock(hashtext('drr.freshness_event'), hashtext(current_tenant()))";
 
 /// From here on to the end of the transaction, nobody else appends events of this tenant: the order
 /// of their numbers is the order of commit.
@@ -73,7 +76,8 @@ impl DueRow {
 
 // The conditions are those of the indexes, word for word. A dataset that a writer holds is left to
 // the next pass: waiting for it could dead-lock, and it may not be due any more after that. What was
-// locked is read anew, so that the judgement is of the row as it is.
+// locked is read anew, so that the judgement is of the row as it is. The open breach is found by its
+// unique key.
 const DUE: &str = "
 WITH due AS (
   (SELECT dataset_id FROM dataset_refresh_state
@@ -99,7 +103,8 @@ SELECT s.dataset_id, r.namespace, r.name, r.domain, s.policy_id, s.policy_versio
        b.last_success_at AS breach_last_success_at
   FROM due JOIN dataset_refresh_state s USING (dataset_id)
   JOIN dataset_registry r USING (dataset_id)
-  LEFT JOIN freshness_breach b ON b.dataset_id = s.dataset_id AND b.resolved_at IS NULL
+  LEFT JOIN freshness_breach b ON b.dataset_id = s.dataset_id AND b.policy_id = s.breach_policy_id
+   AND b.resolved_at IS NULL
    FOR UPDATE OF s SKIP LOCKED";
 
 /// At most `limit` datasets about which something is to be done at `now`.

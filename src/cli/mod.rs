@@ -99,7 +99,7 @@ pub fn main() -> ExitCode {
 async fn run(Cli { common, command }: Cli) -> Result<(), Failure> {
     match command {
         Command::Serve => serve::run(&common).await,
-        Command::Demo(arguments) => demo::run(&common, arguments).await,
+        Command::Demo(arguments) => Box::pin(demo::run(&common, arguments)).await,
         Command::Migrate(arguments) => migrate::run(&common, arguments).await,
         Command::Token(arguments) => token::run(&common, &arguments),
         Command::Config(arguments) => config::run(&common, &arguments),

@@ -31,11 +31,13 @@ impl Chance {
     }
 }
 
+/// When a dataset is late, when it is stale, and the level of its open breach.
+type Dataset = (DateTime<Utc>, DateTime<Utc>, Option<&'static str>);
+
 /// What should be, kept in the most obvious way.
 #[derive(Default)]
 struct Model {
-    /// Per dataset: when it is late, when it is stale, and the level of its open breach.
-    datasets: BTreeMap<(usize, u32), (DateTime<Utc>, DateTime<Utc>, Option<&'static str>)>,
+    datasets: BTreeMap<(usize, u32), Dataset>,
     opened: i64,
     escalated: i64,
     resolved: i64,
