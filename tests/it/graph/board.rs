@@ -155,7 +155,7 @@ fn a_board_is_a_fixed_number_of_statements_whatever_it_shows() {
         let span = format!(
             "from: \"{}\", to: \"{}\"",
             super::text(graph.ago(86_400)),
-            super::text(graph.now())
+            super::text(graph.ago(-60))
         );
         let query = format!(
             "query($first: Int) {{ datasets(first: $first) {{ nodes {{
