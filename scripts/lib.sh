@@ -158,3 +158,21 @@ ensure_python() {
   "$folder/bin/python" -c "$imports" || die "${requirements##*/} was installed and does not work"
   cp "$requirements" "$folder/installed"
 }
+
+# The gateways and suites that the tests run, with the Node that they need.
+ensure_node_clients() {
+  local folder=$top/tests/gateway
+  export DRR_TEST_NODE=$folder/node_modules/.bin/node
+  if cmp -s "$folder/package-lock.json" "$folder/node_modules/installed" && "$DRR_TEST_NODE" --version >/dev/null; then
+    return
+  fi
+  if ! command -v npm >/dev/null; then
+    can_apt || die "npm is needed for the gateways: install Node with npm"
+    apt npm
+  fi
+  say "installing the gateways into $folder"
+  # Warnings about the Node outside are of no use: the tests run the one that comes with the packages.
+  npm --prefix "$folder" ci --omit=optional --no-audit --no-fund --loglevel=error >&2
+  "$DRR_TEST_NODE" --version >/dev/null || die "the gateways were installed without their Node"
+  cp "$folder/package-lock.json" "$folder/node_modules/installed"
+}

@@ -122,6 +122,10 @@ fn describe() {
         "drr_idempotency_total",
         "Requests and changes with an idempotency key, by what came of the key."
     );
+    describe_counter!(
+        "drr_freshness_policies_applied_total",
+        "Datasets brought up to date with the policy that applies to them."
+    );
     describe_counter!("drr_run_events_total", "Run events received, by what became of them.");
     describe_counter!("drr_policy_denials_total", "Calls denied, by operation and role.");
     describe_counter!("drr_token_validation_failures_total", "Tokens refused, by reason.");

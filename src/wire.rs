@@ -60,7 +60,7 @@ pub(crate) use wire_enum;
 mod tests {
     use crate::{
         dataset::model::Lifecycle,
-        freshness::model::{Basis, Mode, Status},
+        freshness::model::{Basis, Driver, Mode, Status},
         refresh::model::{EventType, RefreshStatus, RunState},
     };
 
@@ -79,6 +79,6 @@ mod tests {
                 assert_eq!(names.len(), $name::ALL.len());
             )+};
         }
-        check!(Lifecycle, Basis, Mode, Status, EventType, RefreshStatus, RunState);
+        check!(Lifecycle, Basis, Driver, Mode, Status, EventType, RefreshStatus, RunState);
     }
 }

@@ -22,6 +22,7 @@ pub struct Model {
     pub consecutive_failures: i32,
     pub policy_id: Option<Uuid>,
     pub policy_version: Option<i32>,
+    pub policies_matching: i32,
     pub alerting: bool,
     pub muted_until: Option<DateTimeUtc>,
     pub mute_reason: Option<String>,

@@ -80,6 +80,12 @@ GRANT INSERT, UPDATE, DELETE ON freshness_calendar TO {writer};
 ALTER TABLE dataset_refresh_state ADD COLUMN policy_id uuid;
 ALTER TABLE dataset_refresh_state ALTER COLUMN policy_id TYPE uuid
   USING CASE WHEN policy_version IS NOT NULL THEN dataset_id END;
+-- How many policies are for the dataset: the one that applies is the most specific of these.
+ALTER TABLE dataset_refresh_state ADD COLUMN policies_matching integer NOT NULL DEFAULT 0;
+ALTER TABLE dataset_refresh_state ALTER COLUMN policies_matching DROP DEFAULT;
+ALTER TABLE dataset_refresh_state ALTER COLUMN policies_matching TYPE integer
+  USING (policy_version IS NOT NULL)::integer;
+ALTER TABLE dataset_refresh_state ALTER COLUMN policies_matching SET DEFAULT 0;
 ALTER TABLE dataset_refresh_state ADD COLUMN alerting boolean NOT NULL DEFAULT false;
 ALTER TABLE dataset_refresh_state ALTER COLUMN alerting DROP DEFAULT;
 ALTER TABLE dataset_refresh_state ALTER COLUMN alerting TYPE boolean
@@ -93,7 +99,8 @@ CREATE INDEX dataset_refresh_state_by_policy ON dataset_refresh_state (tenant_id
 "#;
 
 const DOWN: &str = r#"
-ALTER TABLE dataset_refresh_state DROP COLUMN policy_id, DROP COLUMN alerting,
+ALTER TABLE dataset_refresh_state DROP COLUMN policy_id, DROP COLUMN policies_matching,
+  DROP COLUMN alerting,
   DROP COLUMN muted_until, DROP COLUMN mute_reason, DROP COLUMN muted_by;
 ALTER TABLE freshness_policy DROP CONSTRAINT freshness_policy_target_check,
   DROP CONSTRAINT freshness_policy_rule_check, DROP CONSTRAINT freshness_policy_limits_check,

@@ -69,7 +69,7 @@ CREATE TABLE token_nonce (
   PRIMARY KEY (tenant_id, nonce_hash)
 );
 CREATE INDEX token_nonce_by_expiry ON token_nonce (tenant_id, expires_at);
-GRANT SELECT, INSERT, DELETE ON token_nonce TO {writer};
+GRANT SELECT, INSERT, UPDATE, DELETE ON token_nonce TO {writer};
 "#;
 
 // What a crash leaves of `audit_debt` is of no use to anybody: UNLOGGED. Its column is not called

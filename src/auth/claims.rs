@@ -12,6 +12,7 @@ use serde::{
     Deserialize, Deserializer,
     de::{IgnoredAny, SeqAccess, Visitor},
 };
+use sha2::{Digest, Sha256};
 
 use super::{principal::TokenKind, token_error::TokenError};
 
@@ -143,7 +144,7 @@ impl<'de> Deserialize<'de> for Audience {
 #[derive(Debug, Deserialize)]
 pub(super) struct Claims {
     #[serde(rename = "iss")]
-    _issuer: String,
+    issuer: String,
     #[serde(rename = "aud")]
     _audience: Audience,
     #[serde(rename = "sub")]
@@ -162,6 +163,8 @@ pub(super) struct Claims {
     client_id: Option<String>,
     #[serde(rename = "jti", default, deserialize_with = "present")]
     pub(super) token_id: Option<String>,
+    #[serde(default, deserialize_with = "present")]
+    one_time: Option<bool>,
 }
 
 impl Claims {
@@ -173,6 +176,19 @@ impl Claims {
         } else {
             TokenKind::User
         }
+    }
+
+    /// What must never come a second time: the hash of issuer and `jti`, of a token that asks for it
+    /// with `one_time`. Such a token needs a `jti`. // D43
+    pub(super) fn nonce(&self) -> Result<Option<[u8; 32]>, TokenError> {
+        if self.one_time != Some(true) {
+            return Ok(None);
+        }
+        let token_id = self.token_id.as_deref().filter(|id| !id.is_empty());
+        let token_id = token_id.ok_or(TokenError::Claims)?;
+        let hash =
+            Sha256::new().chain_update(&self.issuer).chain_update([0]).chain_update(token_id);
+        Ok(Some(hash.finalize().into()))
     }
 
     /// Checks what does not change while the token lives, and gives the times that do matter.

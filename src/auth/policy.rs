@@ -26,6 +26,14 @@ pub enum Operation {
     FreshnessRead,
     /// A new freshness policy for a dataset.
     FreshnessPolicySet,
+    /// A new freshness policy for all datasets of a selector.
+    FreshnessPolicySetForSelector,
+    /// The end of a freshness policy.
+    FreshnessPolicyRemove,
+    /// A calendar for freshness policies, or other dates of one.
+    FreshnessCalendarSet,
+    /// The end of a calendar.
+    FreshnessCalendarRemove,
     /// Runs: by id, lists.
     RunRead,
     /// Run events, as this service's own mutation.
@@ -42,13 +50,17 @@ pub enum Operation {
 
 impl Operation {
     /// Every operation, once.
-    pub const ALL: [Self; 12] = [
+    pub const ALL: [Self; 16] = [
         Self::DatasetRead,
         Self::DatasetRegister,
         Self::DatasetUpdate,
         Self::DatasetRetire,
         Self::FreshnessRead,
         Self::FreshnessPolicySet,
+        Self::FreshnessPolicySetForSelector,
+        Self::FreshnessPolicyRemove,
+        Self::FreshnessCalendarSet,
+        Self::FreshnessCalendarRemove,
         Self::RunRead,
         Self::RunEventsRecord,
         Self::LineageIngest,
@@ -67,6 +79,10 @@ impl Operation {
             Self::DatasetRetire => "dataset.retire",
             Self::FreshnessRead => "freshness.read",
             Self::FreshnessPolicySet => "freshness_policy.set",
+            Self::FreshnessPolicySetForSelector => "freshness_policy.set_for_selector",
+            Self::FreshnessPolicyRemove => "freshness_policy.remove",
+            Self::FreshnessCalendarSet => "freshness_calendar.set",
+            Self::FreshnessCalendarRemove => "freshness_calendar.remove",
             Self::RunRead => "run.read",
             Self::RunEventsRecord => "run_events.record",
             Self::LineageIngest => "lineage.ingest",
@@ -163,6 +179,10 @@ pub const RULES: [Rule; Operation::ALL.len()] = [
     Rule { operation: Operation::DatasetRetire, grants: MANAGERS },
     Rule { operation: Operation::FreshnessRead, grants: READERS },
     Rule { operation: Operation::FreshnessPolicySet, grants: MANAGERS },
+    Rule { operation: Operation::FreshnessPolicySetForSelector, grants: MANAGERS },
+    Rule { operation: Operation::FreshnessPolicyRemove, grants: MANAGERS },
+    Rule { operation: Operation::FreshnessCalendarSet, grants: MANAGERS },
+    Rule { operation: Operation::FreshnessCalendarRemove, grants: MANAGERS },
     Rule { operation: Operation::RunRead, grants: READERS },
     Rule { operation: Operation::RunEventsRecord, grants: WRITERS },
     Rule { operation: Operation::LineageIngest, grants: WRITERS },

@@ -62,6 +62,7 @@ pub struct Principal {
     pub(super) kind: TokenKind,
     pub(super) token_hash: [u8; 32],
     pub(super) token_id: Option<Arc<str>>,
+    pub(super) nonce: Option<[u8; 32]>,
     pub(super) key_id: Arc<str>,
     pub(super) expires_at: DateTime<Utc>,
 }
@@ -107,6 +108,12 @@ impl Principal {
     #[must_use]
     pub fn token_id(&self) -> Option<&str> {
         self.token_id.as_deref()
+    }
+
+    /// What may be seen once only, of a token for one use (`one_time`).
+    #[must_use]
+    pub const fn nonce(&self) -> Option<&[u8; 32]> {
+        self.nonce.as_ref()
     }
 
     /// The identifier of the key that signed the token.

@@ -122,6 +122,7 @@ mod tests {
             kind: TokenKind::User,
             token_hash: [7; 32],
             token_id: Some("jti-1".into()),
+            nonce: None,
             key_id: "key-1".into(),
             expires_at: clock.now(),
         }

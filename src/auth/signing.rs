@@ -61,6 +61,8 @@ pub struct TokenRequest {
     pub scopes: ScopeSet,
     /// `exp - iat`, in whole seconds.
     pub lifetime: Duration,
+    /// Whether it is for one use (`one_time`).
+    pub one_time: bool,
 }
 
 impl TokenRequest {
@@ -83,6 +85,7 @@ impl TokenRequest {
             kind,
             scopes: policy::useful_scopes(role, kind),
             lifetime: maximum_lifetime(kind),
+            one_time: false,
         }
     }
 }
@@ -181,8 +184,13 @@ impl DevelopmentKey {
             "exp": issued_at.saturating_add(lifetime),
             "jti": clock.new_id(),
         });
-        if let (TokenKind::Machine, Some(claims)) = (request.kind, claims.as_object_mut()) {
-            claims.insert("client_id".to_owned(), request.subject.clone().into());
+        if let Some(claims) = claims.as_object_mut() {
+            if request.kind == TokenKind::Machine {
+                claims.insert("client_id".to_owned(), request.subject.clone().into());
+            }
+            if request.one_time {
+                claims.insert("one_time".to_owned(), true.into());
+            }
         }
         let header = json!({ "alg": "RS256", "typ": "at+jwt", "kid": self.key_id });
         self.sign_parts(header.to_string().as_bytes(), claims.to_string().as_bytes())

@@ -71,9 +71,19 @@ pub enum TokenError {
     /// It, its subject, its tenant or its key is revoked.
     #[error("the token is revoked")]
     Revoked,
+    /// It is for one use, and was used.
+    #[error("the token is for one use and was used")]
+    Reused,
 }
 
 impl TokenError {
+    /// Counts the refusal in `drr_token_validation_failures_total{reason}`, and logs it.
+    pub fn report(self) {
+        let reason = self.reason();
+        metrics::counter!("drr_token_validation_failures_total", "reason" => reason).increment(1);
+        tracing::info!(reason, "token refused");
+    }
+
     /// The reason in one stable word, as `drr_token_validation_failures_total{reason}` has it.
     #[must_use]
     pub const fn reason(self) -> &'static str {
@@ -99,6 +109,7 @@ impl TokenError {
             Self::Role => "role",
             Self::Scope => "scope",
             Self::Revoked => "revoked",
+            Self::Reused => "reused",
         }
     }
 }

@@ -131,10 +131,7 @@ impl TokenVerifier {
     pub async fn verify(&self, token: &str) -> Result<Principal, TokenError> {
         let result = self.check(token).await;
         if let Err(error) = &result {
-            let reason = error.reason();
-            metrics::counter!("drr_token_validation_failures_total", "reason" => reason)
-                .increment(1);
-            tracing::info!(reason, "token refused");
+            error.report();
         }
         result
     }
@@ -185,6 +182,7 @@ impl TokenVerifier {
             scopes,
             kind,
             token_hash,
+            nonce: claims.nonce()?,
             token_id: claims.token_id.map(Into::into),
             key_id: key.id.clone(),
             expires_at: validity.expires_at,

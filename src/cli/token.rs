@@ -37,6 +37,9 @@ pub(super) struct Arguments {
     /// The audience; that of the settings unless said otherwise.
     #[arg(long)]
     audience: Option<String>,
+    /// For one use: the service accepts it once.
+    #[arg(long)]
+    one_time: bool,
     /// Print the key set to trust instead of a token.
     #[arg(long)]
     jwks: bool,
@@ -65,6 +68,7 @@ pub(super) fn run(common: &Common, arguments: &Arguments) -> Result<(), Failure>
     if let Some(subject) = &arguments.subject {
         request.subject.clone_from(subject);
     }
+    request.one_time = arguments.one_time;
     output::line(key.sign(&request, &SystemClock)?);
     Ok(())
 }

@@ -16,6 +16,7 @@ use crate::{
     auth::policy::Operation,
     call::Call,
     error::{Error, ErrorCode, Result},
+    freshness::loader as freshness,
 };
 
 /// A namespace and a name, as they were asked for.
@@ -101,10 +102,12 @@ pub async fn register(call: &Call, new: NewDataset) -> Result<Changed> {
     let prepare = async { Registration::parse(call.new_id(), new) };
     trail::change(call, operation, None, prepare, async |tx, registration| {
         let Registration { id, name, aliases, draft } = registration;
+        freshness::hold(tx).await?;
         let inserted = repository::insert(tx, &[draft], call.now()).await?;
         let free =
             !inserted.is_empty() && repository::replace_aliases(tx, id, aliases.as_slice()).await?;
         if free {
+            freshness::apply_to_new(tx, &[id], call.now()).await?;
             return Ok(Changed::Done(id).done(operation));
         }
         let names: Vec<_> = std::iter::once(&name).chain(aliases.as_slice()).cloned().collect();
@@ -174,6 +177,13 @@ pub struct Patch {
     pub aliases: Option<Vec<RawName>>,
 }
 
+impl Patch {
+    /// Whether it may change which policies are for the dataset.
+    const fn selects(&self) -> bool {
+        self.domain.set.is_some() || self.domain.clear || self.tags.is_some()
+    }
+}
+
 /// Changes a dataset.
 ///
 /// # Errors
@@ -185,7 +195,11 @@ pub async fn update(
     patch: Patch,
 ) -> Result<Changed> {
     let operation = Operation::DatasetUpdate;
+    let selects = patch.selects();
     trail::change(call, operation, id.clone().ok(), async { id }, async |tx, id| {
+        if selects {
+            freshness::hold(tx).await?;
+        }
         let record = repository::lock(tx, id).await?.ok_or(Error::NotFound("dataset"))?;
         if record.lifecycle == Lifecycle::Retired.as_str() {
             return Err(Error::Conflict("the dataset is retired".into()));
@@ -200,6 +214,9 @@ pub async fn update(
             return Ok(Changed::NameTaken(None).undone(operation));
         }
         repository::update(tx, &draft, call.now()).await?;
+        if selects {
+            freshness::apply(tx, &[id], call.now()).await?;
+        }
         Ok(Changed::Done(id).done(operation))
     })
     .await

@@ -19,7 +19,9 @@ use crate::{
     auth::policy::Operation,
     call::Call,
     error::{Error, Result},
-    freshness::graphql::{self as freshness, Freshness, FreshnessPolicy, FreshnessStatus},
+    freshness::graphql::{
+        self as freshness, Freshness, FreshnessPolicy, FreshnessStatus, PolicyConnection,
+    },
     graphql::{
         call,
         connection::{Page, Place, cost, is_possible_instant},
@@ -178,15 +180,27 @@ impl Dataset {
         refresh::state(context, self.0.dataset_id).await
     }
 
-    /// What is asked of its freshness.
+    /// What is asked of its freshness: the policy that applies, its own or a selector's.
     async fn freshness_policy(&self, context: &Context<'_>) -> Nullable<FreshnessPolicy> {
         nullable(freshness::policy(context, self.0.dataset_id).await)
     }
 
     /// How fresh it is now.
     async fn freshness(&self, context: &Context<'_>) -> Result<Freshness> {
-        let last_success_at = refresh::last_success_at(context, self.0.dataset_id).await?;
-        freshness::freshness(context, self.0.dataset_id, last_success_at).await
+        freshness::freshness(context, self.0.dataset_id).await
+    }
+
+    /// The versions of its own freshness policy, latest first. What a selector asks of it is not
+    /// among them.
+    #[graphql(complexity = "cost(first, 10, child_complexity)")]
+    async fn freshness_policies(
+        &self,
+        context: &Context<'_>,
+        #[graphql(desc = "At most so many; 10 unless said otherwise, 200 at the most.")]
+        first: Option<i32>,
+        #[graphql(desc = "Go on after this cursor.")] after: Option<String>,
+    ) -> Result<PolicyConnection> {
+        freshness::versions(context, self.0.dataset_id, first, after.as_deref()).await
     }
 
     /// What other tools found about its freshness; it decides nothing here.

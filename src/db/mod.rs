@@ -11,6 +11,7 @@
 pub mod embedded;
 mod error;
 pub mod maintenance;
+mod nonce;
 mod pool;
 pub mod safety;
 mod tenant;

@@ -37,6 +37,11 @@ pub enum UnsafeDatabase {
         "the table {0} holds tenant rows without forced row-level security and the one policy tenant_isolation"
     )]
     Unguarded(String),
+    /// A write to a tenant table could pass without an audit event.
+    #[error(
+        "writes to the table {0} could leave no audit event: a trigger of the guard is missing"
+    )]
+    Unaudited(String),
 }
 
 /// Checks everything; the first thing that does not hold is the error.
@@ -67,7 +72,12 @@ pub async fn verify(db: &Db) -> Result<(), UnsafeDatabase> {
     if let Some(table) = first(connection, UNGUARDED, schema).await? {
         return Err(UnsafeDatabase::Unguarded(table));
     }
-    verify_version(db).await
+    // A schema of another version has other triggers.
+    verify_version(db).await?;
+    match first(connection, UNAUDITED, schema).await? {
+        Some(table) => Err(UnsafeDatabase::Unaudited(table)),
+        None => Ok(()),
+    }
 }
 
 async fn verify_version(db: &Db) -> Result<(), UnsafeDatabase> {
@@ -152,3 +162,37 @@ SELECT c.relname::text FROM pg_class c
             '(tenant_id = ( SELECT ' || $1 || '.current_tenant() AS current_tenant))')
           AND pg_get_expr(p.polwithcheck, c.oid) = pg_get_expr(p.polqual, c.oid))) END
  ORDER BY c.relname LIMIT 1";
+
+/// A table or partition whose triggers are not those of the guard (`m0009_once`): the right function,
+/// for every kind of statement, switched on. The tables named first need none: what is in them is about
+/// requests, not about a tenant's data. // D44
+const UNAUDITED: &str = "
+WITH guarded AS (
+  SELECT c.oid, c.relname FROM pg_class c
+    JOIN pg_attribute a ON a.attrelid = c.oid AND a.attname = 'tenant_id' AND NOT a.attisdropped
+   WHERE c.relnamespace = $1::regnamespace AND c.relkind IN ('r', 'p')
+     AND c.relname NOT IN ('idempotency_record', 'token_nonce', 'tenant_directory')
+), expected (oid, relname, name, function, kind) AS (
+  -- The bits of tgtype: 1 row, 2 before, 4 insert, 8 delete, 16 update, 32 truncate.
+  SELECT oid, relname, 'audit_owed', 'owe_audit_event', 2 + 4 + 8 + 16 + 32 FROM guarded
+   WHERE relname <> 'audit_event'
+  UNION ALL
+  SELECT oid, relname, 'audit_paid', 'pay_audit_debt', 4 FROM guarded WHERE relname = 'audit_event'
+  UNION ALL
+  SELECT oid, relname, 'audit_kept', 'refuse_audit_rewrite', 2 + 8 + 16 + 32 FROM guarded
+   WHERE relname LIKE 'audit\\_event%'
+  UNION ALL
+  SELECT oid, relname, name, function, kind FROM pg_class,
+    (VALUES ('audit_debt_settled', 'settle_audit_debt', 1 + 4),
+            ('audit_debt_kept', 'refuse_audit_rewrite', 2 + 4 + 8 + 16 + 32)) AS debt (name, function, kind)
+   WHERE relnamespace = $1::regnamespace AND relname = 'audit_debt'
+)
+SELECT relname::text FROM expected
+ WHERE NOT EXISTS (
+   SELECT FROM pg_trigger t JOIN pg_proc p ON p.oid = t.tgfoid
+    WHERE t.tgrelid = expected.oid AND t.tgname = expected.name AND t.tgtype = expected.kind
+      AND p.proname = expected.function AND p.pronamespace = $1::regnamespace AND p.prosecdef
+      AND t.tgenabled IN ('O', 'A') AND t.tgnargs = 0 AND t.tgattr = ''
+      AND (t.tgqual IS NULL OR expected.name = 'audit_debt_kept')
+      AND (t.tgdeferrable AND t.tginitdeferred) = (expected.name = 'audit_debt_settled'))
+ ORDER BY relname LIMIT 1";

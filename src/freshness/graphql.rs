@@ -1,26 +1,34 @@
 //! Freshness in the graph.
 
-use async_graphql::{Context, Enum, ID, InputObject, Object, SimpleObject};
+use async_graphql::{
+    ComplexObject, Context, Enum, Object, SimpleObject,
+    connection::{Connection, OpaqueCursor},
+};
 use chrono::{DateTime, Utc};
+use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use super::{
-    command::{self, NewPolicy, Set},
-    loader::Policies,
-    model::{self, Policy},
+    calendars,
+    loader::{Policies, PolicyVersions, VersionPage},
+    model::{self, Basis, Policy, Timing},
     repository::{self, Record},
+};
+pub use super::{
+    mutation::FreshnessMutation,
+    policy_graphql::{FreshnessCalendar, FreshnessPolicy},
 };
 use crate::{
     auth::policy::Operation,
     call::Call,
-    dataset::graphql::Dataset,
     error::{Error, Result},
     graphql::{
         call,
+        connection::{Page, Place, cost},
         errors::{Nullable, nullable},
-        scalars::uuid,
         shared,
     },
+    refresh::{graphql::RefreshRun, loader::States},
 };
 
 /// How fresh a dataset is.
@@ -39,69 +47,20 @@ pub enum FreshnessStatus {
     NotApplicable,
 }
 
-/// Whether a policy counts.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Enum)]
-#[graphql(remote = "model::Mode")]
-pub enum FreshnessPolicyMode {
-    /// It counts.
-    Active,
-    /// It is kept and does not count.
-    Inactive,
-}
-
-/// How old the last success may grow, in seconds.
-#[derive(Debug, SimpleObject)]
-pub struct FreshnessMaxAge {
-    /// Beyond this age the dataset is WARN.
-    warn_after_seconds: Option<i32>,
-    /// Beyond this age the dataset is STALE.
-    fail_after_seconds: Option<i32>,
-}
-
-/// What is asked of a dataset's freshness: one version of its policy.
-#[derive(Debug, SimpleObject)]
-pub struct FreshnessPolicy {
-    /// Counts up from 1 within a dataset.
-    version: i32,
-    /// Whether it counts.
-    mode: FreshnessPolicyMode,
-    /// How old the last success may grow.
-    max_age: FreshnessMaxAge,
-    /// When this version was set.
-    created_at: DateTime<Utc>,
-    /// Who set it: an opaque subject.
-    created_by: String,
-}
-
-impl TryFrom<Record> for FreshnessPolicy {
-    type Error = Error;
-
-    fn try_from(record: Record) -> Result<Self> {
-        let policy = Policy::try_from(&record)?;
-        let seconds =
-            |limit: Option<model::Seconds>| limit.and_then(|limit| i32::try_from(limit.get()).ok());
-        Ok(Self {
-            version: policy.version,
-            mode: policy.mode.into(),
-            max_age: FreshnessMaxAge {
-                warn_after_seconds: seconds(policy.max_age.warn_after()),
-                fail_after_seconds: seconds(policy.max_age.fail_after()),
-            },
-            created_at: record.created_at,
-            created_by: record.created_by,
-        })
-    }
-}
-
 /// How fresh a dataset is at one instant, and what that follows from.
 #[derive(Debug, SimpleObject)]
+#[graphql(complex)]
 pub struct Freshness {
     /// The verdict.
     status: FreshnessStatus,
+    /// The verdict and what it follows from, in one sentence for a person.
+    explanation: String,
     /// The instant it was judged at: the same one for everything in an answer.
     evaluated_at: DateTime<Utc>,
     /// The first instant of this status, as far as the last success tells.
     since: Option<DateTime<Utc>>,
+    /// The first deadline that the last success does not cover, of a policy with deadlines.
+    deadline: Option<DateTime<Utc>>,
     /// The last instant before WARN.
     warn_at: Option<DateTime<Utc>>,
     /// The last instant before STALE.
@@ -110,38 +69,55 @@ pub struct Freshness {
     next_change_at: Option<DateTime<Utc>>,
     /// The whole seconds since the last success; whatever the policy.
     age_seconds: Option<i32>,
+    /// The policy that applies: of those for the dataset, the most specific one.
+    policy: Option<FreshnessPolicy>,
+    /// Why that policy applies, in a sentence for a person.
+    policy_reason: Option<String>,
+    #[graphql(skip)]
+    last_success_run_id: Option<Uuid>,
 }
 
+#[ComplexObject]
 impl Freshness {
-    fn at(now: DateTime<Utc>, policy: Option<&Policy>, last: Option<DateTime<Utc>>) -> Self {
-        let freshness = model::evaluate(now, policy, last);
-        Self {
-            status: freshness.status.into(),
-            evaluated_at: now,
-            since: freshness.since,
-            warn_at: freshness.warn_at,
-            stale_at: freshness.stale_at,
-            next_change_at: freshness.next_change_at,
-            age_seconds: freshness
-                .age
-                .map(|age| i32::try_from(age.num_seconds()).unwrap_or(i32::MAX)),
-        }
+    /// The run that decided: the last one that succeeded. Null before the first success, and to a
+    /// caller who may not read runs.
+    async fn decided_by(&self, context: &Context<'_>) -> Nullable<RefreshRun> {
+        let readable = call(context).is_ok_and(|call| call.may(Operation::RunRead));
+        nullable(RefreshRun::load(context, self.last_success_run_id.filter(|_| readable)?).await)
     }
 }
 
-/// How fresh the dataset is whose last success was at `last_success_at`.
-pub(crate) async fn freshness(
-    context: &Context<'_>,
-    dataset_id: Uuid,
-    last_success_at: Option<DateTime<Utc>>,
-) -> Result<Freshness> {
+/// How fresh a dataset is now: by the instants in its state, which stand whatever the policy.
+pub(crate) async fn freshness(context: &Context<'_>, dataset_id: Uuid) -> Result<Freshness> {
     call(context)?.authorize(Operation::FreshnessRead)?;
+    let now = call(context)?.now();
+    let state = shared::<States>(context)?.load(dataset_id).await?;
+    let state = state.ok_or_else(|| Error::internal("a dataset has no refresh state"))?;
     let record = shared::<Policies>(context)?.load(dataset_id).await?;
-    let policy = record.as_ref().map(Policy::try_from).transpose()?;
-    Ok(Freshness::at(call(context)?.now(), policy.as_ref(), last_success_at))
+    let policy = record.as_ref().map(|record| Policy::stored(record, &[])).transpose()?;
+    let basis: Basis = state.freshness_basis.parse().map_err(Error::internal)?;
+    let timing = Timing::stored(basis, (state.warn_at, state.stale_at), policy.as_ref());
+    let freshness = timing.at(now, state.last_success_at);
+    let explanation = model::explanation(&freshness, policy.as_ref(), state.last_success_at);
+    let matching = usize::try_from(state.policies_matching).unwrap_or_default();
+    let seconds = |age: chrono::TimeDelta| i32::try_from(age.num_seconds()).unwrap_or(i32::MAX);
+    Ok(Freshness {
+        status: freshness.status.into(),
+        explanation,
+        evaluated_at: now,
+        since: freshness.since,
+        deadline: freshness.due_at,
+        warn_at: freshness.warn_at,
+        stale_at: freshness.stale_at,
+        next_change_at: freshness.next_change_at,
+        age_seconds: freshness.age.map(seconds),
+        policy_reason: policy.as_ref().map(|policy| model::reason(policy, matching)),
+        policy: record.zip(policy).map(|(record, policy)| FreshnessPolicy::of(&record, &policy)),
+        last_success_run_id: state.last_success_run_id,
+    })
 }
 
-/// The policy of a dataset.
+/// The policy that applies to a dataset.
 pub(crate) async fn policy(
     context: &Context<'_>,
     dataset_id: Uuid,
@@ -149,6 +125,42 @@ pub(crate) async fn policy(
     call(context)?.authorize(Operation::FreshnessRead)?;
     let record = shared::<Policies>(context)?.load(dataset_id).await?;
     record.map(TryInto::try_into).transpose()
+}
+
+/// The place of a version of a policy in a list.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PolicyCursor {
+    policy_id: Uuid,
+    version: i32,
+}
+
+impl Place for PolicyCursor {
+    fn is_possible(&self) -> bool {
+        true
+    }
+}
+
+pub(crate) type PolicyConnection = Connection<OpaqueCursor<PolicyCursor>, FreshnessPolicy>;
+
+fn node(record: Record) -> Result<(PolicyCursor, FreshnessPolicy)> {
+    let cursor = PolicyCursor { policy_id: record.policy_id, version: record.version };
+    Ok((cursor, record.try_into()?))
+}
+
+/// The versions of a dataset's own policy, latest first.
+pub(crate) async fn versions(
+    context: &Context<'_>,
+    dataset_id: Uuid,
+    first: Option<i32>,
+    after: Option<&str>,
+) -> Result<PolicyConnection> {
+    call(context)?.authorize(Operation::FreshnessRead)?;
+    let page = Page::<PolicyCursor>::parse(first, after, 10)?;
+    let before = page.after.map(|place| place.version);
+    let wanted = VersionPage { dataset_id, before, limit: page.limit() };
+    let records = shared::<PolicyVersions>(context)?.load(wanted).await?.unwrap_or_default();
+    let nodes = records.into_iter().map(node).collect::<Result<Vec<_>>>()?;
+    Ok(page.connection(nodes))
 }
 
 /// How many active datasets are in each status at one instant.
@@ -196,85 +208,33 @@ impl FreshnessQuery {
     async fn freshness_summary(&self, context: &Context<'_>) -> Result<FreshnessSummary> {
         summarise(call(context)?).await
     }
-}
 
-/// How old the last success may grow, in seconds: a limit to warn at, one to fail at, or both in
-/// this order; each 1 second to 10 years.
-#[derive(Debug, InputObject)]
-pub struct FreshnessMaxAgeInput {
-    /// Beyond this age the dataset is WARN.
-    warn_after_seconds: Option<i32>,
-    /// Beyond this age the dataset is STALE.
-    fail_after_seconds: Option<i32>,
-}
-
-/// A freshness policy to be set.
-#[derive(Debug, InputObject)]
-pub struct SetFreshnessPolicyInput {
-    /// For which dataset.
-    dataset_id: ID,
-    /// How old the last success may grow.
-    max_age: FreshnessMaxAgeInput,
-    /// Whether it counts.
-    #[graphql(default_with = "FreshnessPolicyMode::Active")]
-    mode: FreshnessPolicyMode,
-    /// The version that must be in force for this to be done; 0 stands for none at all.
-    expected_version: Option<i32>,
-}
-
-/// How setting a policy ended.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Enum)]
-pub enum SetFreshnessPolicyStatus {
-    /// It is in force.
-    Set,
-    /// Another version is in force than was expected; nothing was changed.
-    VersionConflict,
-}
-
-/// What became of a policy, and the dataset as it now is.
-#[derive(Debug, SimpleObject)]
-pub struct SetFreshnessPolicyPayload {
-    /// How it ended.
-    status: SetFreshnessPolicyStatus,
-    /// The dataset.
-    dataset: Nullable<Dataset>,
-}
-
-async fn set(
-    context: &Context<'_>,
-    input: SetFreshnessPolicyInput,
-) -> Result<SetFreshnessPolicyPayload> {
-    let call = call(context)?;
-    let seconds = |limit: Option<i32>| limit.map(i64::from);
-    let limits = &input.max_age;
-    let dataset_id = uuid(&input.dataset_id, "datasetId");
-    let new = NewPolicy {
-        dataset_id: dataset_id.clone(),
-        warn_after: seconds(limits.warn_after_seconds),
-        fail_after: seconds(limits.fail_after_seconds),
-        mode: input.mode.into(),
-        expected_version: input.expected_version,
-    };
-    let status = match command::set(call, new).await? {
-        Set::Done => SetFreshnessPolicyStatus::Set,
-        Set::OtherVersion => SetFreshnessPolicyStatus::VersionConflict,
-    };
-    let dataset = Dataset::shown(context, dataset_id.ok()).await;
-    Ok(SetFreshnessPolicyPayload { status, dataset })
-}
-
-/// The mutations of freshness.
-#[derive(Debug, Default)]
-pub struct FreshnessMutation;
-
-#[Object]
-impl FreshnessMutation {
-    /// Sets the freshness policy of a dataset: adds a version and puts it into force.
-    async fn set_freshness_policy(
+    /// The policies in force that are for all datasets of a domain or of tags, in the order in which
+    /// they were first set.
+    #[graphql(complexity = "cost(first, 50, child_complexity)")]
+    async fn freshness_policies(
         &self,
         context: &Context<'_>,
-        #[graphql(desc = "The policy.")] input: SetFreshnessPolicyInput,
-    ) -> Nullable<SetFreshnessPolicyPayload> {
-        nullable(set(context, input).await.map(Some))
+        #[graphql(desc = "At most so many; 50 unless said otherwise, 200 at the most.")]
+        first: Option<i32>,
+        #[graphql(desc = "Go on after this cursor.")] after: Option<String>,
+    ) -> Result<PolicyConnection> {
+        let call = call(context)?;
+        call.authorize(Operation::FreshnessRead)?;
+        let page = Page::<PolicyCursor>::parse(first, after.as_deref(), 50)?;
+        let after = page.after.map(|place| place.policy_id);
+        let tx = call.db().read().await?;
+        let records = repository::selector_page(&tx, after, page.limit()).await?;
+        let nodes = records.into_iter().map(node).collect::<Result<Vec<_>>>()?;
+        Ok(page.connection(nodes))
+    }
+
+    /// The calendars of the caller's tenant, by name; 100 at the most.
+    #[graphql(complexity = "cost(None, 100, child_complexity)")]
+    async fn freshness_calendars(&self, context: &Context<'_>) -> Result<Vec<FreshnessCalendar>> {
+        let call = call(context)?;
+        call.authorize(Operation::FreshnessRead)?;
+        let calendars = calendars::all(&call.db().read().await?).await?;
+        Ok(calendars.into_iter().map(Into::into).collect())
     }
 }

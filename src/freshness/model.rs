@@ -13,15 +13,30 @@
 //! status that begins, begins at its limit + 1 µs. A last success that lies ahead of `now` (another
 //! machine's clock is fast) has age zero, and is fresh.
 //!
+//! # What counts
+//! By a maximum age, the time since the last success, without the time on excluded local dates. By
+//! deadlines, see [`deadline`]. In either case both limits are instants that stand until the policy,
+//! a calendar that it names, or the last success changes. Searches look ten years ahead; what does
+//! not come by then never comes.
+//!
 //! # What is stored
 //! [`Timing`]: facts, from which the status at any instant follows by comparing. With it stored
 //! beside an index, a status, and a count by status, is an index range over `warn_at` and `stale_at`.
 
 use chrono::{DateTime, NaiveDate, NaiveTime, SubsecRound, TimeDelta, Utc};
 
+pub mod deadline;
+pub mod exclusions;
+mod explain;
 pub mod policy;
+pub mod selector;
+pub mod zone;
 
-pub use policy::{MaxAge, Mode, Policy, Seconds};
+pub use deadline::{Cron, Deadline};
+pub use exclusions::Exclusions;
+pub use explain::{explanation, reason};
+pub use policy::{Driver, MaxAge, Mode, Policy, Rule, Seconds, Target};
+pub use selector::{PolicyKey, Selector, Selectors};
 
 crate::wire::wire_enum! {
     /// How fresh a dataset is.
@@ -55,6 +70,8 @@ crate::wire::wire_enum! {
 /// because the policy has none or because it lies beyond the end of the calendar.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Deadlines {
+    /// The first deadline that the last success does not cover, of a policy with deadlines.
+    pub due_at: Option<DateTime<Utc>>,
     /// The last instant before WARN.
     pub warn_at: Option<DateTime<Utc>>,
     /// The last instant before STALE.
@@ -79,18 +96,38 @@ impl Timing {
     #[must_use]
     pub fn of(policy: Option<&Policy>, last_success_at: Option<DateTime<Utc>>) -> Self {
         let untimed = |basis| Self { basis, deadlines: Deadlines::default() };
-        let Some(policy) = policy.filter(|policy| policy.mode == Mode::Active) else {
+        let Some(policy) = policy.filter(|policy| policy.mode != Mode::Inactive) else {
             return untimed(Basis::NotApplicable);
         };
         let Some(last_success_at) = last_success_at else {
             return untimed(Basis::Unknown);
         };
-        let after = |limit: Option<Seconds>| {
-            last_success_at.trunc_subsecs(6).checked_add_signed(limit?.duration())
-        };
-        let (warn_after, fail_after) = (policy.max_age.warn_after(), policy.max_age.fail_after());
-        let deadlines = Deadlines { warn_at: after(warn_after), stale_at: after(fail_after) };
+        let deadlines = policy.deadlines_after(last_success_at.trunc_subsecs(6));
         Self { basis: Basis::Timed, deadlines }
+    }
+
+    /// The timing that [`Self::stored_deadlines`] were stored of, and the policy that they follow
+    /// from: what reading it costs does not depend on what the policy asks.
+    #[must_use]
+    pub fn stored(
+        basis: Basis,
+        (warn_at, stale_at): (DateTime<Utc>, DateTime<Utc>),
+        policy: Option<&Policy>,
+    ) -> Self {
+        let Some(rule) = policy.map(|policy| &policy.rule).filter(|_| basis == Basis::Timed) else {
+            return Self { basis, deadlines: Deadlines::default() };
+        };
+        let reached = |at: DateTime<Utc>, limit: Option<Seconds>| {
+            limit.map(|limit| (at, limit)).filter(|(at, _)| *at < END_OF_CALENDAR)
+        };
+        let (warn, fail) =
+            (reached(warn_at, rule.warn_after()), reached(stale_at, rule.fail_after()));
+        let due_at = match rule {
+            Rule::MaxAge(_) => None,
+            Rule::Deadline(_) => warn.or(fail).map(|(at, grace)| at - grace.duration()),
+        };
+        let at = |limit: Option<(DateTime<Utc>, Seconds)>| limit.map(|(at, _)| at);
+        Self { basis, deadlines: Deadlines { due_at, warn_at: at(warn), stale_at: at(fail) } }
     }
 
     /// The deadlines as they are stored, `(warn_at, stale_at)`, in this order always: a limit that
@@ -98,7 +135,7 @@ impl Timing {
     /// is also the one to warn at. So the status at any instant is a comparison with these two.
     #[must_use]
     pub fn stored_deadlines(&self) -> (DateTime<Utc>, DateTime<Utc>) {
-        let Deadlines { warn_at, stale_at } = self.deadlines;
+        let Deadlines { warn_at, stale_at, .. } = self.deadlines;
         (warn_at.or(stale_at).unwrap_or(END_OF_CALENDAR), stale_at.unwrap_or(END_OF_CALENDAR))
     }
 
@@ -125,6 +162,8 @@ pub struct Freshness {
     /// The first instant of this status, as far as the last success tells: for FRESH that success
     /// itself (or `now`, should it lie ahead), for WARN and STALE the limit + 1 µs.
     pub since: Option<DateTime<Utc>>,
+    /// The first deadline that the last success does not cover, of a policy with deadlines.
+    pub due_at: Option<DateTime<Utc>>,
     /// The last instant before WARN.
     pub warn_at: Option<DateTime<Utc>>,
     /// The last instant before STALE.
@@ -135,6 +174,32 @@ pub struct Freshness {
     pub age: Option<TimeDelta>,
 }
 
+impl Timing {
+    /// How fresh a dataset is at `now` whose last success this is the timing of.
+    #[must_use]
+    pub fn at(&self, now: DateTime<Utc>, last_success_at: Option<DateTime<Utc>>) -> Freshness {
+        let now = now.trunc_subsecs(6);
+        let last_success_at = last_success_at.map(|at| at.trunc_subsecs(6));
+        let status = self.status_at(now);
+        let Deadlines { warn_at, stale_at, due_at } = self.deadlines;
+        let begins_after =
+            |limit: Option<DateTime<Utc>>| limit?.checked_add_signed(TimeDelta::microseconds(1));
+        let since = match status {
+            Status::Fresh => last_success_at.map(|at| at.min(now)),
+            Status::Warn => begins_after(warn_at),
+            Status::Stale => begins_after(stale_at),
+            Status::Unknown | Status::NotApplicable => None,
+        };
+        let next_change_at = match status {
+            Status::Fresh => begins_after(warn_at.or(stale_at)),
+            Status::Warn => begins_after(stale_at),
+            Status::Stale | Status::Unknown | Status::NotApplicable => None,
+        };
+        let age = last_success_at.map(|at| (now - at).max(TimeDelta::zero()));
+        Freshness { status, since, due_at, warn_at, stale_at, next_change_at, age }
+    }
+}
+
 /// How fresh a dataset is at `now`. Instants are cut to whole microseconds.
 #[must_use]
 pub fn evaluate(
@@ -142,26 +207,7 @@ pub fn evaluate(
     policy: Option<&Policy>,
     last_success_at: Option<DateTime<Utc>>,
 ) -> Freshness {
-    let now = now.trunc_subsecs(6);
-    let last_success_at = last_success_at.map(|at| at.trunc_subsecs(6));
-    let timing = Timing::of(policy, last_success_at);
-    let status = timing.status_at(now);
-    let Deadlines { warn_at, stale_at } = timing.deadlines;
-    let begins_after =
-        |limit: Option<DateTime<Utc>>| limit?.checked_add_signed(TimeDelta::microseconds(1));
-    let since = match status {
-        Status::Fresh => last_success_at.map(|at| at.min(now)),
-        Status::Warn => begins_after(warn_at),
-        Status::Stale => begins_after(stale_at),
-        Status::Unknown | Status::NotApplicable => None,
-    };
-    let next_change_at = match status {
-        Status::Fresh => begins_after(warn_at.or(stale_at)),
-        Status::Warn => begins_after(stale_at),
-        Status::Stale | Status::Unknown | Status::NotApplicable => None,
-    };
-    let age = last_success_at.map(|at| (now - at).max(TimeDelta::zero()));
-    Freshness { status, since, warn_at, stale_at, next_change_at, age }
+    Timing::of(policy, last_success_at).at(now, last_success_at)
 }
 
 #[cfg(test)]

@@ -1,105 +1,264 @@
 //! Freshness policies and counts by status.
 
-use chrono::{DateTime, Utc};
-use sea_orm::{FromQueryResult, Value};
+use chrono::{DateTime, NaiveDate, Utc, Weekday};
+use sea_orm::FromQueryResult;
+use serde::Serialize;
 use uuid::Uuid;
 
-use super::model::{MaxAge, Mode, Policy, Timing};
+use super::model::{
+    Deadline, Exclusions, MaxAge, Policy, PolicyKey, Rule, Seconds, Selector, Selectors, Target,
+    zone,
+};
 use crate::{
     call::Call,
-    db::TenantTx,
+    db::{TenantTx, records},
     error::{Error, Result},
 };
 
-/// A policy as it is stored.
+/// A version of a policy as it is stored.
 pub type Record = entity::freshness_policy::Model;
 
-impl TryFrom<&Record> for Policy {
-    type Error = Error;
+/// The kinds of rule, as they are stored.
+const MAX_AGE: &str = "MAX_AGE";
+const DEADLINE: &str = "DEADLINE";
 
-    fn try_from(record: &Record) -> Result<Self> {
-        Ok(Self {
-            version: record.version,
-            max_age: MaxAge::parse(record.warn_after_seconds, record.fail_after_seconds)?,
-            mode: record.mode.parse::<Mode>().map_err(Error::internal)?,
+impl Policy {
+    /// The policy that a record holds, with the dates that its calendars name.
+    ///
+    /// # Errors
+    /// [`Error::Internal`] for a record that no command can have written.
+    pub fn stored(record: &Record, calendar_dates: &[NaiveDate]) -> Result<Self> {
+        let read = || {
+            let weekday = |day: &i32| u8::try_from(*day - 1).ok()?.try_into().ok();
+            let weekdays: Option<Vec<Weekday>> =
+                record.exclude_weekdays.iter().map(weekday).collect();
+            let exclusions = Exclusions::parse(
+                weekdays.ok_or_else(|| Error::internal("a weekday is none"))?,
+                record.exclude_dates.clone(),
+                record.exclude_calendars.clone(),
+            )?;
+            let (warn, fail) = (record.warn_after_seconds, record.fail_after_seconds);
+            let rule = match (&record.deadline_cron, record.lower_bound_seconds) {
+                (Some(cron), Some(bound)) => {
+                    Rule::Deadline(Deadline::parse(cron.clone(), bound, warn, fail)?)
+                }
+                _ => Rule::MaxAge(MaxAge::parse(warn, fail)?),
+            };
+            let selector = || {
+                let (domain, tags) = (&record.selector_domain, &record.selector_tags);
+                Selector::parse(domain.clone(), tags.clone()).map(Target::Selector)
+            };
+            Ok(Self {
+                id: record.policy_id,
+                version: record.version,
+                target: record.dataset_id.map_or_else(selector, |id| Ok(Target::Dataset(id)))?,
+                rule,
+                mode: record.mode.parse().map_err(Error::internal)?,
+                driver: record.driver.parse().map_err(Error::internal)?,
+                exclusions: exclusions.resolved(calendar_dates),
+                timezone: zone::parse(&record.timezone)?,
+                effective_from: record.effective_from,
+            })
+        };
+        read().map_err(|error: Error| match error {
+            Error::BadUserInput { .. } => Error::internal(error),
+            other => other,
         })
     }
 }
 
+#[derive(Serialize)]
+struct Row<'a> {
+    policy_id: Uuid,
+    dataset_id: Option<Uuid>,
+    version: i32,
+    selector_domain: Option<&'a str>,
+    selector_tags: &'a [String],
+    mode: &'static str,
+    driver: &'static str,
+    kind: &'static str,
+    warn_after_seconds: Option<i64>,
+    fail_after_seconds: Option<i64>,
+    deadline_cron: Option<&'a str>,
+    lower_bound_seconds: Option<i64>,
+    timezone: &'static str,
+    exclude_weekdays: Vec<u32>,
+    exclude_dates: &'a [NaiveDate],
+    exclude_calendars: &'a [String],
+    effective_from: DateTime<Utc>,
+}
+
+impl<'a> From<&'a Policy> for Row<'a> {
+    fn from(policy: &'a Policy) -> Self {
+        let (dataset_id, selector) = match &policy.target {
+            Target::Dataset(id) => (Some(*id), None),
+            Target::Selector(selector) => (None, Some(selector)),
+        };
+        let deadline = match &policy.rule {
+            Rule::MaxAge(_) => None,
+            Rule::Deadline(deadline) => Some(deadline),
+        };
+        let exclusions = &policy.exclusions;
+        Self {
+            policy_id: policy.id,
+            dataset_id,
+            version: policy.version,
+            selector_domain: selector.and_then(Selector::domain),
+            selector_tags: selector.map_or(&[], Selector::tags),
+            mode: policy.mode.as_str(),
+            driver: policy.driver.as_str(),
+            kind: if deadline.is_some() { DEADLINE } else { MAX_AGE },
+            warn_after_seconds: policy.rule.warn_after().map(Seconds::get),
+            fail_after_seconds: policy.rule.fail_after().map(Seconds::get),
+            deadline_cron: deadline.map(|deadline| deadline.cron().as_str()),
+            lower_bound_seconds: deadline.map(|deadline| deadline.lower_bound().get()),
+            timezone: policy.timezone.name(),
+            exclude_weekdays: exclusions
+                .weekdays()
+                .iter()
+                .map(Weekday::number_from_monday)
+                .collect(),
+            exclude_dates: exclusions.dates(),
+            exclude_calendars: exclusions.calendars(),
+            effective_from: policy.effective_from,
+        }
+    }
+}
+
+const INSERT: &str = "
+INSERT INTO freshness_policy
+  (tenant_id, policy_id, dataset_id, version, selector_domain, selector_tags, mode, driver, kind,
+   warn_after_seconds, fail_after_seconds, deadline_cron, lower_bound_seconds, timezone,
+   exclude_weekdays, exclude_dates, exclude_calendars, effective_from, created_at, created_by)
+SELECT current_tenant(), policy_id, dataset_id, version, selector_domain, selector_tags, mode, driver,
+       kind, warn_after_seconds, fail_after_seconds, deadline_cron, lower_bound_seconds, timezone,
+       exclude_weekdays, exclude_dates, exclude_calendars, effective_from, $2, $3
+  FROM jsonb_to_recordset($1) AS policy (
+    policy_id uuid, dataset_id uuid, version integer, selector_domain text, selector_tags text[],
+    mode text, driver text, kind text, warn_after_seconds bigint, fail_after_seconds bigint,
+    deadline_cron text, lower_bound_seconds bigint, timezone text, exclude_weekdays integer[],
+    exclude_dates date[], exclude_calendars text[], effective_from timestamptz)";
+
+/// Adds a version of a policy.
+///
+/// # Errors
+/// Whatever the database answers.
+pub async fn insert(tx: &TenantTx, call: &Call, policy: &Policy) -> Result<()> {
+    let values =
+        [records(&[Row::from(policy)])?, call.now().into(), call.principal().actor().into()];
+    tx.execute_sql(INSERT, values).await?;
+    Ok(())
+}
+
+const REMOVE: &str = "
+INSERT INTO freshness_policy
+  (tenant_id, policy_id, dataset_id, version, selector_domain, selector_tags, removed, mode, driver,
+   kind, warn_after_seconds, fail_after_seconds, deadline_cron, lower_bound_seconds, timezone,
+   exclude_weekdays, exclude_dates, exclude_calendars, effective_from, created_at, created_by)
+SELECT tenant_id, policy_id, dataset_id, version + 1, selector_domain, selector_tags, true, mode,
+       driver, kind, warn_after_seconds, fail_after_seconds, deadline_cron, lower_bound_seconds,
+       timezone, exclude_weekdays, exclude_dates, exclude_calendars, $3, $3, $4
+  FROM freshness_policy WHERE policy_id = $1 AND version = $2";
+
+/// Adds the version that takes a policy away.
+///
+/// # Errors
+/// Whatever the database answers.
+pub async fn remove(tx: &TenantTx, call: &Call, key: PolicyKey) -> Result<()> {
+    let actor = call.principal().actor().into();
+    let values = [key.policy_id.into(), key.version.into(), call.now().into(), actor];
+    tx.execute_sql(REMOVE, values).await?;
+    Ok(())
+}
+
+const LATEST: &str =
+    "SELECT * FROM freshness_policy WHERE policy_id = $1 ORDER BY version DESC LIMIT 1";
+
+/// The last version of a policy, be it one that takes it away.
+///
+/// # Errors
+/// Whatever the database answers.
+pub async fn latest(tx: &TenantTx, policy_id: Uuid) -> Result<Option<Record>> {
+    Ok(tx.query_sql(LATEST, [policy_id.into()]).await?.pop())
+}
+
+/// The policies of a tenant that are not for one dataset, in force.
+macro_rules! selector_policies {
+    ($condition:literal) => {
+        concat!(
+            "SELECT * FROM (SELECT DISTINCT ON (policy_id) * FROM freshness_policy
+              WHERE dataset_id IS NULL",
+            $condition,
+            " ORDER BY policy_id, version DESC) AS latest WHERE NOT removed ORDER BY policy_id"
+        )
+    };
+}
+const SELECTORS: &str = selector_policies!("");
+const SELECTOR_PAGE: &str = concat!(selector_policies!(" AND policy_id > $1"), " LIMIT $2");
+
+/// All policies that are not for one dataset, in force, in the order in which they are asked.
+///
+/// # Errors
+/// Whatever the database answers.
+pub async fn selectors(tx: &TenantTx) -> Result<Selectors> {
+    let stored: Vec<Record> = tx.query_sql(SELECTORS, []).await?;
+    let policies = stored.into_iter().map(|record| {
+        let selector = Selector::parse(record.selector_domain, record.selector_tags);
+        let key = PolicyKey { policy_id: record.policy_id, version: record.version };
+        Ok((selector.map_err(Error::internal)?, key))
+    });
+    Ok(Selectors::new(policies.collect::<Result<_>>()?))
+}
+
+/// A page of the policies that are not for one dataset, in force, in the order of their ids.
+///
+/// # Errors
+/// Whatever the database answers.
+pub async fn selector_page(tx: &TenantTx, after: Option<Uuid>, limit: u32) -> Result<Vec<Record>> {
+    let after = after.unwrap_or_default();
+    Ok(tx.query_sql(SELECTOR_PAGE, [after.into(), i64::from(limit).into()]).await?)
+}
+
+/// The policy that applies to a dataset.
+#[derive(Debug, Clone, FromQueryResult)]
+pub struct Applying {
+    /// The dataset.
+    pub applied_to: Uuid,
+    /// The policy's version.
+    #[sea_orm(nested)]
+    pub record: Record,
+}
+
 const CURRENT: &str = "
-SELECT p.* FROM dataset_refresh_state s
+SELECT s.dataset_id AS applied_to, p.* FROM dataset_refresh_state s
   JOIN freshness_policy p ON p.policy_id = s.policy_id AND p.version = s.policy_version
  WHERE s.dataset_id = ANY ($1)";
 
-/// The current policies of these datasets.
+/// The policies that apply to these datasets.
 ///
 /// # Errors
 /// Whatever the database answers.
-pub async fn current(tx: &TenantTx, datasets: &[Uuid]) -> Result<Vec<Record>> {
+pub async fn current(tx: &TenantTx, datasets: &[Uuid]) -> Result<Vec<Applying>> {
     Ok(tx.query_sql(CURRENT, [datasets.to_vec().into()]).await?)
 }
 
-/// What a new policy is set upon.
-#[derive(Debug, FromQueryResult)]
-pub struct Locked {
-    /// The version of the policy in force.
-    pub policy_version: Option<i32>,
-    /// When the dataset last succeeded.
-    pub last_success_at: Option<DateTime<Utc>>,
-    /// Whether the dataset is in use.
-    pub listed: bool,
-}
+const VERSIONS: &str = "
+SELECT policy.* FROM unnest($1::uuid[]) AS wanted (dataset_id), LATERAL (
+  SELECT * FROM freshness_policy WHERE policy_id = wanted.dataset_id AND version < $2
+   ORDER BY version DESC LIMIT $3) AS policy";
 
-const LOCK: &str = "
-SELECT policy_version, last_success_at, listed FROM dataset_refresh_state
- WHERE dataset_id = $1 FOR UPDATE";
-
-/// Locks what a new policy of the dataset is set upon; `None` if there is no such dataset.
+/// The latest `limit` versions before `before` of each of these datasets' own policies.
 ///
 /// # Errors
 /// Whatever the database answers.
-pub async fn lock(tx: &TenantTx, dataset_id: Uuid) -> Result<Option<Locked>> {
-    Ok(tx.query_sql(LOCK, [dataset_id.into()]).await?.pop())
-}
-
-// One data-modifying statement: the version, and the deadlines that now follow from it.
-const SET: &str = "
-WITH policy AS (
-  INSERT INTO freshness_policy (tenant_id, policy_id, dataset_id, version, mode, warn_after_seconds,
-                                fail_after_seconds, effective_from, created_at, created_by)
-  VALUES (current_tenant(), $1, $1, $2, $3, $4, $5, $6, $6, $7)
-)
-UPDATE dataset_refresh_state SET
-  policy_id = $1, policy_version = $2, alerting = $8 <> 'NOT_APPLICABLE', freshness_basis = $8, warn_at = $9, stale_at = $10, updated_at = $6
-WHERE dataset_id = $1";
-
-/// Adds a version of the dataset's policy and puts it into force.
-///
-/// # Errors
-/// Whatever the database answers.
-pub async fn set(
+pub async fn versions(
     tx: &TenantTx,
-    call: &Call,
-    dataset_id: Uuid,
-    policy: &Policy,
-    timing: &Timing,
-) -> Result<()> {
-    let (warn_at, stale_at) = timing.stored_deadlines();
-    let seconds = |limit: Option<super::model::Seconds>| limit.map(super::model::Seconds::get);
-    let values: [Value; 10] = [
-        dataset_id.into(),
-        policy.version.into(),
-        policy.mode.as_str().into(),
-        seconds(policy.max_age.warn_after()).into(),
-        seconds(policy.max_age.fail_after()).into(),
-        call.now().into(),
-        call.principal().actor().into(),
-        timing.basis.as_str().into(),
-        warn_at.into(),
-        stale_at.into(),
-    ];
-    tx.execute_sql(SET, values).await?;
-    Ok(())
+    datasets: &[Uuid],
+    before: i64,
+    limit: u32,
+) -> Result<Vec<Record>> {
+    let values = [datasets.to_vec().into(), before.into(), i64::from(limit).into()];
+    Ok(tx.query_sql(VERSIONS, values).await?)
 }
 
 /// How many active datasets are in each status.

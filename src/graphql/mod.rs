@@ -21,7 +21,7 @@ use crate::{
     },
     freshness::{
         graphql::{FreshnessMutation, FreshnessQuery},
-        loader::Policies,
+        loader::{Policies, PolicyVersions},
     },
     refresh::{
         graphql::{RefreshMutation, RefreshQuery},
@@ -66,6 +66,7 @@ pub fn with_call(request: Request, call: Call) -> Request {
         .data(Aliases::new(&call))
         .data(States::new(&call))
         .data(Policies::new(&call))
+        .data(PolicyVersions::new(&call))
         .data(Runs::new(&call))
         .data(LogsOfRuns::new(&call))
         .data(RunPages::new(&call))

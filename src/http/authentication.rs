@@ -6,7 +6,7 @@ use axum::http::{HeaderMap, header};
 
 use super::CorrelationId;
 use crate::{
-    auth::TokenVerifier,
+    auth::{Principal, TokenError, TokenVerifier, verifier::MAXIMUM_LEEWAY},
     call::Call,
     clock::SharedClock,
     db::Db,
@@ -43,8 +43,23 @@ impl Authentication {
         let token = bearer(headers).ok_or(Error::Unauthenticated)?;
         let principal = self.verifier.verify(token).await?;
         tracing::Span::current().record("tenant", principal.tenant().as_str());
+        self.spend(&principal).await?;
         let correlation_id = correlation_id.as_str().into();
         Ok(Call::new(Arc::new(principal), &self.db, self.clock.clone(), correlation_id))
+    }
+
+    /// Uses up a token that is for one use, durably and before the call begins, so that no other
+    /// instance takes it and no restart forgets it. Any other token passes. // D43
+    async fn spend(&self, principal: &Principal) -> Result<()> {
+        let Some(nonce) = principal.nonce() else { return Ok(()) };
+        // It may be accepted for so long after its end, by a clock that differs as much from ours.
+        let until = principal.expires_at() + 2 * MAXIMUM_LEEWAY;
+        let db = self.db.scoped_to(principal);
+        if db.spend_nonce(nonce, until, self.clock.now()).await? {
+            return Ok(());
+        }
+        TokenError::Reused.report();
+        Err(TokenError::Reused.into())
     }
 }
 

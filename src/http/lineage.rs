@@ -134,7 +134,8 @@ pub async fn ingest(
     tracing::Span::current().record("operation", operation);
     let recorded = record_body(&call, &parts, body, &lineage.limits).await;
     let response = recorded.map(|(recorded, warnings)| answer(recorded, warnings));
-    Ok(once::answer(&call, response.unwrap_or_else(IntoResponse::into_response)).await)
+    let response = response.unwrap_or_else(IntoResponse::into_response);
+    Ok(once::answer(&call, response).await?)
 }
 
 async fn record_body(

@@ -7,7 +7,7 @@
 //! let call = authentication.call(&parts.headers, &context.correlation_id).await?;
 //! let call = call.attempting(once.attempt(&parts.headers, "lineage.ingest"));
 //! let result = handle(&call, …).await;        // calls `bind(&call, &parts, &bytes)`
-//! Ok(once::answer(&call, result.into_response()).await)
+//! Ok(once::answer(&call, result.into_response()).await?)
 //! ```
 //!
 //! What the key is for, and what is kept, is in [`crate::idempotency`].
@@ -105,16 +105,16 @@ pub fn refusal(call: &Call) -> Option<Error> {
 
 /// The answer to send: the kept one in place of `response`, or `response`, which is kept if all that
 /// the call changed is.
-pub async fn answer(call: &Call, response: Response) -> Response {
-    let Some(attempt) = call.attempt() else { return response };
+///
+/// # Errors
+/// [`Error::Unavailable`] when it cannot be kept. The changes stand, and a retry is told of them; an
+/// answer that was sent and not kept would be another one by then.
+pub async fn answer(call: &Call, response: Response) -> Result<Response> {
+    let Some(attempt) = call.attempt() else { return Ok(response) };
     match attempt.end() {
-        Some(End::Answered(answer)) => restored(answer).unwrap_or_else(|error| {
-            tracing::error!(?error, "a kept answer cannot be sent");
-            response
-        }),
-        Some(End::Refused(_)) => response,
+        Some(End::Answered(answer)) => restored(answer),
         None if attempt.is_whole() => keep(call, attempt, response).await,
-        None => response,
+        Some(End::Refused(_)) | None => Ok(response),
     }
 }
 
@@ -130,18 +130,13 @@ fn restored(answer: &Answer) -> Result<Response> {
     Ok(response)
 }
 
-/// Keeps an answer on its way out. If that fails, the changes are kept all the same, and a retry puts
-/// the answer together afresh.
-async fn keep(call: &Call, attempt: &Attempt, response: Response) -> Response {
+/// Keeps an answer on its way out.
+async fn keep(call: &Call, attempt: &Attempt, response: Response) -> Result<Response> {
     let (mut parts, body) = response.into_parts();
     let expires = attempt.expires_at(call).format("%a, %d %b %Y %H:%M:%S GMT").to_string();
-    if let Ok(expires) = HeaderValue::try_from(expires) {
-        parts.headers.insert(EXPIRES, expires);
-    }
+    parts.headers.insert(EXPIRES, HeaderValue::try_from(expires).map_err(Error::internal)?);
     // The body is in memory already.
-    let Ok(bytes) = to_bytes(body, usize::MAX).await else {
-        return Response::from_parts(parts, Body::empty());
-    };
+    let bytes = to_bytes(body, usize::MAX).await.map_err(Error::internal)?;
     if parts.status.is_success() && bytes.len() <= MAXIMUM_ANSWER_BYTES {
         let kept = KEPT_HEADERS.into_iter().filter_map(|name| {
             let value = parts.headers.get(&name)?.to_str().ok()?;
@@ -149,10 +144,9 @@ async fn keep(call: &Call, attempt: &Attempt, response: Response) -> Response {
         });
         let headers = kept.collect();
         let answer = Answer { status: parts.status.as_u16(), headers, body: bytes.to_vec() };
-        if let Err(error) = attempt.answered(call, &answer).await {
-            tracing::warn!(?error, "an answer is not kept");
+        attempt.answered(call, &answer).await.inspect_err(|_| {
             metrics::counter!(OUTCOMES, "outcome" => "answer_lost").increment(1);
-        }
+        })?;
     }
-    Response::from_parts(parts, Body::from(bytes))
+    Ok(Response::from_parts(parts, Body::from(bytes)))
 }

@@ -152,14 +152,6 @@ pub(crate) async fn state(context: &Context<'_>, dataset_id: Uuid) -> Result<Ref
     load_state(context, dataset_id).await.map(RefreshState)
 }
 
-/// When a dataset last succeeded.
-pub(crate) async fn last_success_at(
-    context: &Context<'_>,
-    dataset_id: Uuid,
-) -> Result<Option<DateTime<Utc>>> {
-    load_state(context, dataset_id).await.map(|state| state.last_success_at)
-}
-
 /// What one run did to one dataset.
 #[derive(Debug)]
 pub struct DatasetRun(LogRow);

@@ -14,6 +14,7 @@ use crate::{
     },
     db::TenantTx,
     error::Result,
+    freshness::loader as freshness,
 };
 
 /// Datasets by the names that events have for them.
@@ -39,10 +40,15 @@ pub(super) async fn datasets(tx: &TenantTx, call: &Call, events: &[&Event]) -> R
         .map(|(name, reported)| Draft::reported(call.new_id(), name.clone(), reported));
     let (known, mut new): (Vec<_>, Vec<_>) =
         drafts.partition(|draft| ids.contains_key(&draft.name));
+    if !new.is_empty() {
+        // Before any row of a dataset is locked.
+        freshness::hold(tx).await?;
+    }
     loader::report(tx, &known, call.now()).await?;
     if !new.is_empty() {
-        let inserted: HashSet<_> =
-            loader::register(tx, &new, call.now()).await?.into_iter().collect();
+        let inserted = loader::register(tx, &new, call.now()).await?;
+        freshness::apply_to_new(tx, &inserted, call.now()).await?;
+        let inserted: HashSet<_> = inserted.into_iter().collect();
         let registered = new.extract_if(.., |draft| inserted.contains(&draft.dataset_id));
         ids.extend(registered.map(|draft| (draft.name, draft.dataset_id)));
     }

@@ -9,11 +9,10 @@ use uuid::Uuid;
 
 use super::model::{DatasetRuns, RefreshState, RunRow, RunState};
 use crate::{
-    batch::BatchRead,
     db::{TenantTx, records},
     error::{Error, Result},
     freshness::{
-        loader::PolicyOf,
+        loader::AppliedPolicies,
         model::{Policy, Timing},
     },
 };
@@ -85,17 +84,16 @@ pub(super) async fn lock(tx: &TenantTx, datasets: &[Uuid]) -> Result<()> {
 /// the policies, and so with snapshots of their own: what another writer committed before it gave up
 /// the lock is seen.
 pub(super) async fn refresh(tx: &TenantTx, locked: &[Uuid], now: DateTime<Utc>) -> Result<()> {
-    let policies = PolicyOf::read(tx, locked).await?;
+    let policies = AppliedPolicies::read(tx, locked).await?;
     let mut runs = deciding(tx, locked).await?;
     count_failures(tx, &mut runs).await?;
     let rows = locked
         .iter()
         .map(|dataset_id| {
-            let policy = policies.get(dataset_id).map(Policy::try_from).transpose()?;
             let state = RefreshState::of(&runs.remove(dataset_id).unwrap_or_default());
-            Ok(StateRecord::of(*dataset_id, &state, policy.as_ref()))
+            StateRecord::of(*dataset_id, &state, policies.of(*dataset_id))
         })
-        .collect::<Result<Vec<_>>>()?;
+        .collect::<Vec<_>>();
     tx.execute_sql(UPDATE, [records(&rows)?, now.into()]).await?;
     Ok(())
 }

@@ -1,7 +1,8 @@
 //! What recording an event writes: runs, the log, the events, the refresh states.
 //!
 //! Locks are taken in one order, so that writers wait for each other and never dead-lock: new runs
-//! by id, then known runs by id, then names of datasets, then refresh states by dataset id.
+//! by id, then known runs by id, then (where a dataset is new) the tenant's policies, then names of
+//! datasets, then refresh states by dataset id.
 
 use chrono::{DateTime, Utc};
 use sea_orm::{FromQueryResult, JsonValue};

@@ -18,6 +18,10 @@ mod door;
 #[cfg(test)]
 mod embedded;
 #[cfg(test)]
+mod freshness;
+#[cfg(test)]
+mod gateway;
+#[cfg(test)]
 mod graph;
 #[cfg(test)]
 mod lineage;

@@ -16,8 +16,8 @@ use crate::{app::TestApp, cluster::run, sdl::INTROSPECTION, smoke::run_event};
 const TENANT: &str = "acme";
 
 /// What is there to be asked for.
-struct World {
-    app: TestApp,
+pub struct World {
+    pub app: TestApp,
     kept: String,
     retired: String,
 }
@@ -25,7 +25,7 @@ struct World {
 const RUN: &str = "0190a000-0000-7000-8000-00000000000a";
 
 impl World {
-    async fn start() -> Self {
+    pub async fn start() -> Self {
         let app = TestApp::start().await;
         let writer = app.token(TENANT, Role::RuntimeWriter);
         let mut ids = Vec::new();
@@ -43,9 +43,9 @@ impl World {
 }
 
 /// One way in: the thing it reaches, the operation that it is, and how it is asked for.
-struct Entry {
+pub struct Entry {
     /// `Query.<field>`, `Mutation.<field>`, `_Entity.<type>` or a route.
-    reaches: &'static str,
+    pub reaches: &'static str,
     operation: &'static str,
     document: &'static str,
     variables: fn(&World) -> Value,
@@ -64,7 +64,7 @@ const ENTITIES: &str = "query($r: [_Any!]!) { _entities(representations: $r) { _
 
 /// Every way in. A root field, an entity or a route that is not here fails
 /// `every_way_in_is_in_the_list`.
-const ENTRIES: &[Entry] = &[
+pub const ENTRIES: &[Entry] = &[
     entry("Query.me", "me", "{ me { role } }", |_| json!({})),
     entry("Query.__schema", "schema", "{ __schema { queryType { name } } }", |_| json!({})),
     entry("Query.__type", "schema", "{ __type(name: \"Dataset\") { name } }", |_| json!({})),
@@ -83,6 +83,15 @@ const ENTRIES: &[Entry] = &[
     ),
     entry("Query.datasets", "dataset.read", "{ datasets { nodes { name } } }", |_| json!({})),
     entry("Query.freshnessSummary", "freshness.read", "{ freshnessSummary { total } }", |_| {
+        json!({})
+    }),
+    entry(
+        "Query.freshnessPolicies",
+        "freshness.read",
+        "{ freshnessPolicies { nodes { id } } }",
+        |_| json!({}),
+    ),
+    entry("Query.freshnessCalendars", "freshness.read", "{ freshnessCalendars { name } }", |_| {
         json!({})
     }),
     entry(
@@ -134,6 +143,31 @@ const ENTRIES: &[Entry] = &[
         |world| json!({ "id": world.kept }),
     ),
     entry(
+        "Mutation.setFreshnessPolicyForSelector",
+        "policy.select",
+        "mutation { setFreshnessPolicyForSelector(input: { selector: { domain: \"d\" }, maxAge: { failAfterSeconds: 60 } }) { status } }",
+        |_| json!({}),
+    ),
+    // What it needs is set before, since whoever may remove may set, and stays for the others.
+    entry(
+        "Mutation.removeFreshnessPolicy",
+        "policy.remove",
+        "mutation($id: ID!) { setFreshnessPolicy(input: { datasetId: $id, maxAge: { failAfterSeconds: 60 } }) { status } removeFreshnessPolicy(input: { datasetId: $id, expectedVersion: -1 }) { status } }",
+        |world| json!({ "id": world.kept }),
+    ),
+    entry(
+        "Mutation.setFreshnessCalendar",
+        "calendar.set",
+        "mutation { setFreshnessCalendar(input: { name: \"c\", dates: [] }) { status } }",
+        |_| json!({}),
+    ),
+    entry(
+        "Mutation.removeFreshnessCalendar",
+        "calendar.remove",
+        "mutation { setFreshnessCalendar(input: { name: \"d\", dates: [] }) { status } removeFreshnessCalendar(input: { name: \"d\", expectedVersion: -1 }) { status } }",
+        |_| json!({}),
+    ),
+    entry(
         "Mutation.recordRunEvents",
         "events.record",
         "mutation($e: [RunEventInput!]!) { recordRunEvents(input: { events: $e }) { results { status } } }",
@@ -166,13 +200,16 @@ fn is_read(route: &str) -> bool {
 }
 
 impl Entry {
-    fn request(&self, world: &World, url: String) -> RequestBuilder {
+    pub fn request(&self, world: &World, url: String) -> RequestBuilder {
         let variables = (self.variables)(world);
         if is_read(self.reaches) {
             return world.app.http.get(url.replace("{id}", &world.kept));
         }
         let url = url.replace("{id}", &world.kept) + self.query();
-        let request = world.app.http.post(url).header("idempotency-key", "k");
+        let mut request = world.app.http.post(url);
+        if self.reaches.starts_with("/storage-internal/") {
+            request = request.header("idempotency-key", world.app.clock.new_id().to_string());
+        }
         if self.reaches.starts_with('/') {
             return request.json(&variables);
         }
@@ -185,7 +222,7 @@ impl Entry {
     }
 
     /// The addresses that it is answered at.
-    fn urls(&self, app: &TestApp) -> Vec<String> {
+    pub fn urls(&self, app: &TestApp) -> Vec<String> {
         if is_read(self.reaches) {
             return vec![app.public(self.reaches), app.internal(self.reaches)];
         }
@@ -465,7 +502,8 @@ fn foreign_and_missing_look_the_same_to_the_last_byte() {
             let writer = app.token("globex", Role::RuntimeWriter);
             let request = app.http.post(app.internal(&url)).bearer_auth(writer);
             let report = json!({ "state": "START", "eventTime": "2026-11-01T00:00:00Z" });
-            bytes(request.header("idempotency-key", "k").json(&report))
+            let key = app.clock.new_id().to_string();
+            bytes(request.header("idempotency-key", key).json(&report))
         };
         let foreign = report(&world.kept).await;
         assert_eq!(foreign.0, StatusCode::NOT_FOUND, "{foreign:?}");

@@ -33,9 +33,13 @@ fn expected(role: &str, machine: bool, scopes: &HashSet<&str>, action: &str) -> 
         "dataset.register" => {
             (role == "tenant-admin" && manage) || (role == "runtime-writer" && write)
         }
-        "dataset.update" | "dataset.retire" | "freshness_policy.set" => {
-            role == "tenant-admin" && manage
-        }
+        "dataset.update"
+        | "dataset.retire"
+        | "freshness_policy.set"
+        | "freshness_policy.set_for_selector"
+        | "freshness_policy.remove"
+        | "freshness_calendar.set"
+        | "freshness_calendar.remove" => role == "tenant-admin" && manage,
         unknown => panic!("no expectation for {unknown}: write one"),
     }
 }
@@ -58,7 +62,7 @@ fn no_wrong_allow_and_no_wrong_deny() {
             }
         }
     }
-    assert_eq!(allowed + denied, 10 * 2 * 16 * 12);
+    assert_eq!(allowed + denied, 10 * 2 * 16 * 16);
     assert!(allowed < denied, "deny is the default");
 }
 

@@ -242,12 +242,12 @@ WITH dataset AS (
 )
 INSERT INTO dataset_refresh_state
   (tenant_id, dataset_id, status, last_success_at, last_success_run_id, last_run_id, last_run_at,
-   last_run_state, row_count, consecutive_failures, policy_id, policy_version, alerting,
-   freshness_basis, warn_at, stale_at, updated_at)
+   last_run_state, row_count, consecutive_failures, policy_id, policy_version,
+   policies_matching, alerting, freshness_basis, warn_at, stale_at, updated_at)
 SELECT (SELECT current_tenant()), dataset.dataset_id,
        CASE decisive.state WHEN 'COMPLETED' THEN 'READY' WHEN 'FAILED' THEN 'FAILED' ELSE 'NEVER' END,
        success.ended_at, success.run_id, latest.run_id, latest.started_at, latest.state,
-       success.row_count, coalesce(failures.count, 0), dataset.dataset_id, 1, true,
+       success.row_count, coalesce(failures.count, 0), dataset.dataset_id, 1, 1, true,
        CASE WHEN success.r IS NULL THEN 'UNKNOWN' ELSE 'TIMED' END,
        coalesce(success.ended_at + fail_after / 5 * 4 * interval '1 second', '9999-12-31T00:00:00Z'),
        coalesce(success.ended_at + fail_after * interval '1 second', '9999-12-31T00:00:00Z'),

@@ -1,6 +1,11 @@
+use chrono_tz::Tz;
 use proptest::prelude::*;
+use uuid::Uuid;
 
 use super::*;
+
+mod clocks;
+mod slow;
 
 const MICRO: TimeDelta = TimeDelta::microseconds(1);
 
@@ -9,8 +14,21 @@ fn at(micros: i64) -> DateTime<Utc> {
 }
 
 fn policy(warn_after: Option<i64>, fail_after: Option<i64>) -> Policy {
-    let max_age = MaxAge::parse(warn_after, fail_after).unwrap();
-    Policy { version: 1, max_age, mode: Mode::Active }
+    asking(Rule::MaxAge(MaxAge::parse(warn_after, fail_after).unwrap()), Tz::UTC)
+}
+
+fn asking(rule: Rule, timezone: Tz) -> Policy {
+    Policy {
+        id: Uuid::nil(),
+        version: 1,
+        target: Target::Dataset(Uuid::nil()),
+        rule,
+        mode: Mode::Active,
+        driver: Driver::Operational,
+        exclusions: Exclusions::default(),
+        timezone,
+        effective_from: at(0),
+    }
 }
 
 /// The definition again, by another way: ages in microseconds instead of deadlines.
@@ -69,7 +87,7 @@ fn one_limit_alone_is_enough() {
 fn without_a_policy_that_counts_or_a_success_there_is_no_deadline() {
     let now = at(1_000_000_000);
     let active = policy(Some(1), Some(2));
-    let inactive = Policy { mode: Mode::Inactive, ..active };
+    let inactive = Policy { mode: Mode::Inactive, ..active.clone() };
     for (policy, last, expected, basis) in [
         (None, None, Status::NotApplicable, Basis::NotApplicable),
         (None, Some(at(0)), Status::NotApplicable, Basis::NotApplicable),

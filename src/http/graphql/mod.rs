@@ -107,15 +107,15 @@ async fn handle<E: Executor>(
     let faultless = executed.response.errors.is_empty();
     let response = answer::executed(executed.response, media, &context.correlation_id);
     let Some(call) = executed.call else { return response };
-    match once::refusal(&call) {
+    let ended = call.attempt().is_some_and(|attempt| attempt.end().is_some());
+    let answered = match once::refusal(&call) {
         // An answer of its own, with the error's status: nothing further was done.
-        Some(error) => answer::refused(&error.into(), media, &context.correlation_id),
-        // An answer with errors is not kept: what failed may succeed when it is asked for again.
-        None if faultless || call.attempt().is_some_and(|attempt| attempt.end().is_some()) => {
-            once::answer(&call, response).await
-        }
-        None => response,
-    }
+        Some(error) => Err(error),
+        None if faultless || ended => once::answer(&call, response).await,
+        // What failed may succeed when it is asked for again: an answer with errors is not kept.
+        None => Ok(response),
+    };
+    answered.unwrap_or_else(|error| answer::refused(&error.into(), media, &context.correlation_id))
 }
 
 async fn run<E: Executor>(

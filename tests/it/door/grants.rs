@@ -43,7 +43,7 @@ run drr_writer INSERT,SELECT,UPDATE
 run_event drr_reader SELECT
 run_event drr_writer INSERT,SELECT
 seaql_migrations drr_operator SELECT
-token_nonce drr_writer DELETE,INSERT,SELECT
+token_nonce drr_writer DELETE,INSERT,SELECT,UPDATE
 ";
 
 const ROLES: [&str; 5] = ["drr_auditor", "drr_ledger", "drr_operator", "drr_reader", "drr_writer"];

@@ -86,9 +86,14 @@ pub async fn serves(db: &Db, tenant: &str, admin: &Database<'_>, mark: &str) -> 
     seen.backend
 }
 
-/// Writes `mark` on every dataset there is to be seen.
+/// Writes `mark` on every dataset there is to be seen, and the audit event without which no write
+/// commits, in one statement.
 pub async fn describe(tx: &TenantTx, mark: &str) -> Result<u64, sea_orm::DbErr> {
-    tx.execute_sql("UPDATE dataset_registry SET description = $1", [mark.into()]).await
+    let sql = "WITH told AS (
+        INSERT INTO audit_event (tenant_id, occurred_at, event_id, actor_id, action, result, correlation_id)
+        VALUES (current_tenant(), now(), gen_random_uuid(), 'somebody', 'dataset.update', 'SUCCESS', 'c'))
+      UPDATE dataset_registry SET description = $1";
+    tx.execute_sql(sql, [mark.into()]).await
 }
 
 pub async fn descriptions(database: &Database<'_>, tenant: &str) -> Vec<String> {

@@ -1,7 +1,11 @@
 //! Writes that happen exactly once: requests with an idempotency key, tokens for one use, and the
 //! guard that lets no write pass without its audit event. // D43, D44
 
+mod crash;
+mod every;
 mod guard;
+mod nonce;
+mod race;
 mod semantics;
 
 use drr::auth::policy::Role;
