@@ -72,7 +72,7 @@ pub(super) async fn import(
     };
     let recorded = import::record(&call, Operation::DbtSourcesImport, items).await;
     let response = recorded.map(answer).unwrap_or_else(IntoResponse::into_response);
-    Ok(once::answer(&call, response).await)
+    Ok(once::answer(&call, response).await?)
 }
 
 /// The one parameter.

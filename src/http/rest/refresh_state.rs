@@ -206,7 +206,7 @@ async fn record(
         Ok(reported) => answer(reporting, call.clone(), reported).await,
         Err(problem) => Err(problem),
     };
-    Ok(once::answer(&call, response.unwrap_or_else(IntoResponse::into_response)).await)
+    Ok(once::answer(&call, response.unwrap_or_else(IntoResponse::into_response)).await?)
 }
 
 async fn answer(
