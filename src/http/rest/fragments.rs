@@ -17,12 +17,19 @@ pub(super) const REFRESH_STATE: &str = "fragment RefreshState on RefreshState {
 
 /// How fresh a dataset is, and what is asked of it.
 pub(super) const FRESHNESS: &str = "fragment Freshness on Freshness {
-  status evaluatedAt since warnAt staleAt nextChangeAt ageSeconds
+  status explanation evaluatedAt since deadline warnAt staleAt nextChangeAt ageSeconds policyReason
 }
 fragment FreshnessPolicy on FreshnessPolicy {
-  version mode maxAge { ...FreshnessMaxAge } createdAt createdBy
+  id version selector { ...FreshnessSelector } mode driver maxAge { ...FreshnessMaxAge }
+  deadline { ...FreshnessDeadline } timezone exclusions { ...FreshnessExclusions } effectiveFrom
+  removed createdAt createdBy
 }
-fragment FreshnessMaxAge on FreshnessMaxAge { warnAfterSeconds failAfterSeconds }";
+fragment FreshnessMaxAge on FreshnessMaxAge { warnAfterSeconds failAfterSeconds }
+fragment FreshnessDeadline on FreshnessDeadline {
+  cron lowerBoundSeconds warnAfterSeconds failAfterSeconds
+}
+fragment FreshnessExclusions on FreshnessExclusions { weekdays dates calendars }
+fragment FreshnessSelector on FreshnessSelector { domain tags }";
 
 /// What other tools found.
 pub(super) const EXTERNAL_VERDICT: &str = "fragment ExternalVerdict on ExternalVerdict {

@@ -20,7 +20,10 @@ use crate::{
 };
 
 /// What has an address of its own in REST, or is another way to the same.
-const APART: [(&str, &str); 4] = [
+const APART: [(&str, &str); 7] = [
+    ("Dataset", "freshnessPolicies"),
+    ("Freshness", "policy"),
+    ("Freshness", "decidedBy"),
     ("Dataset", "runs"),
     ("Dataset", "externalVerdicts"),
     ("DatasetRun", "run"),

@@ -59,6 +59,11 @@ fn a_reported_state_is_the_state_that_everybody_sees() {
         });
         let answer = report(&graph, &writer, urn, Some("4"), &failed).await.body;
         assert_eq!(answer["refreshState"]["status"], "FAILED", "{answer:#}");
+        // Sent again it is told again, the run that was made for it included.
+        let again = report(&graph, &writer, urn, Some("4"), &failed).await;
+        assert_eq!((again.status, &again.body), (StatusCode::OK, &answer));
+        let other = report(&graph, &writer, urn, Some("4"), &complete).await;
+        assert_eq!(super::refusal(&other), (422, "IDEMPOTENCY_CONFLICT", None));
         let query =
             "query($id: ID!) { dataset(id: $id) { refreshState { status consecutiveFailures }
             runs(first: 1) { nodes { runId job { name } startedAt endedAt errorMessage } } } }";
@@ -72,8 +77,15 @@ fn a_reported_state_is_the_state_that_everybody_sees() {
         );
         assert_ne!(run["startedAt"], run["endedAt"]);
 
-        let success = Audited::new("run_events.record", Some(&id), "SUCCESS", None);
-        assert_eq!(graph.audited_since(audited).await, vec![success; 5]);
+        // Each event, and each call that was answered without one.
+        let events = graph.audited_since(audited).await;
+        let results: Vec<_> = events.iter().map(|event| event.result.as_str()).collect();
+        let expected =
+            ["SUCCESS", "SUCCESS", "SUCCESS", "SUCCESS", "SUCCESS", "SUCCESS", "REJECTED"];
+        assert_eq!(results, expected, "{events:#?}");
+        assert!(events.iter().all(|event| event.action == "run_events.record"), "{events:#?}");
+        let about = events.iter().filter(|event| event.dataset_id.as_deref() == Some(&id));
+        assert_eq!(about.count(), 5);
     });
 }
 

@@ -184,6 +184,7 @@ fn scalar(name: &str, nullable: bool) -> Option<ObjectBuilder> {
         "Boolean" => (Type::Boolean, None, None),
         "Float" => (Type::Number, Some(KnownFormat::Double), None),
         "Int" => (Type::Integer, Some(KnownFormat::Int32), None),
+        "NaiveDate" => (Type::String, Some(KnownFormat::Date), None),
         "DateTime" => (Type::String, Some(KnownFormat::DateTime), None),
         "BigInt" => (Type::String, None, Some("^-?[0-9]{1,19}$")),
         _ => return None,
