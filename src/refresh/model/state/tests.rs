@@ -136,7 +136,7 @@ proptest! {
         rows.sort_by_key(|row| (row.effective_at, row.run_id));
         let left = rows.split_off(gone.min(rows.len()));
         let gone = DatasetRuns::of_all(&rows);
-        let mut log: Vec<_> = left.clone();
+        let mut log = left;
         log.extend(late.into_iter().map(|row| RunRow { run_id: Uuid::from_u128(row.run_id.as_u128() + 100), ..row }));
         let mut runs = DatasetRuns::of_all(&log);
         runs.keep(gone);
