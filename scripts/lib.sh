@@ -128,10 +128,10 @@ ensure_pip() {
   fi
 }
 
-# The OpenLineage clients that the tests run, in an environment of their own.
+# The Python clients that the tests run, in an environment of their own.
 ensure_python_clients() {
   ensure_python python-clients "$top/tests/clients/requirements.txt" \
-    'import duckdb, openlineage.client, dbt.cli.main'
+    'import dagster, duckdb, openlineage.client, dbt.cli.main'
   export DRR_TEST_PYTHON=$CARGO_TARGET_DIR/python-clients/bin/python
 }
 

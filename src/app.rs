@@ -5,7 +5,10 @@
 use std::{borrow::Cow, io, net::SocketAddr, sync::Arc, time::Duration};
 
 use axum::{Router, routing::post};
-use futures::future::BoxFuture;
+use futures::{
+    FutureExt,
+    future::{BoxFuture, OptionFuture},
+};
 use tokio::{
     task::JoinSet,
     time::{MissedTickBehavior, interval},
@@ -17,6 +20,7 @@ use crate::{
         KeySettings, KeySource, PseudonymKey, RevocationList, TokenVerifier, VerifierSettings,
         jwks::JwksSettingsError, verifier::VerifierSettingsError,
     },
+    breach::{delivery::Deliverer, sweeper::Sweeper, webhook::Webhook},
     clock::SharedClock,
     config::{Limits, Listen},
     db::{Db, DbSettings, maintenance, safety},
@@ -32,6 +36,8 @@ use crate::{
         rest::{BrokenResource, Rest},
         subgraph::Execution,
     },
+    lease::{self, Lease},
+    retention::{self, Retention},
     telemetry::{self, TelemetryError},
 };
 
@@ -39,6 +45,12 @@ use crate::{
 const READINESS_DEADLINE: Duration = Duration::from_secs(2);
 /// How often it is seen to that next month's partitions are there.
 const PARTITIONS_EVERY: Duration = Duration::from_secs(3_600);
+/// How often breaches are looked for.
+pub const SWEEP_EVERY: Duration = Duration::from_secs(1);
+/// The lease of the instance that looks for breaches and tells of them.
+const SWEEPERS_LEASE: &str = "breaches";
+/// How often it is looked for what is kept no longer.
+const RETAIN_EVERY: Duration = Duration::from_secs(86_400);
 /// How many revocations are kept at once.
 const REVOCATIONS: usize = 100_000;
 
@@ -49,6 +61,8 @@ pub struct Assembly {
     pub listen: Listen,
     /// What a caller may send.
     pub limits: Limits,
+    /// What is kept for how long.
+    pub retention: Retention,
     /// The database, as the application's login.
     pub database: DbSettings,
     /// Whose keys sign tokens.
@@ -57,8 +71,19 @@ pub struct Assembly {
     pub verifier: VerifierSettings,
     /// Makes pseudonyms of personal subjects.
     pub pseudonyms: PseudonymKey,
+    /// How breaches are found and told.
+    pub breaches: Breaches,
     /// The time.
     pub clock: SharedClock,
+}
+
+/// How breaches are found and told.
+#[derive(Debug)]
+pub struct Breaches {
+    /// How often the instance that leads looks for them; `None` leaves it to [`App::sweeper`].
+    pub sweep_every: Option<Duration>,
+    /// Who is told.
+    pub webhook: Option<Webhook>,
 }
 
 /// Why the program does not start.
@@ -108,6 +133,8 @@ pub struct App {
     /// The operations listener's address.
     pub operations: SocketAddr,
     db: Db,
+    sweeper: Sweeper,
+    deliverer: Option<Deliverer>,
     shutdown: CancellationToken,
     background: CancellationToken,
     listeners: JoinSet<()>,
@@ -120,7 +147,22 @@ impl App {
     /// # Errors
     /// [`StartError`].
     pub async fn start(assembly: Assembly) -> Result<Self, StartError> {
-        let Assembly { listen, limits, database, keys, verifier, pseudonyms, clock } = assembly;
+        // On the heap: it is larger than what should lie on every caller's stack.
+        Box::pin(Self::put_together(assembly)).await
+    }
+
+    async fn put_together(assembly: Assembly) -> Result<Self, StartError> {
+        let Assembly {
+            listen,
+            limits,
+            retention,
+            database,
+            keys,
+            verifier,
+            pseudonyms,
+            breaches,
+            clock,
+        } = assembly;
         let metrics = telemetry::metrics()?;
         let public = bind(ListenerKind::Public, listen.public).await?;
         let internal = bind(ListenerKind::Internal, listen.internal).await?;
@@ -144,6 +186,17 @@ impl App {
         tasks.spawn(telemetry::upkeep(metrics.clone(), background.clone()));
         tasks.spawn(keys.clone().run(background.clone()));
         tasks.spawn(keep_partitions(db.clone(), clock.clone(), background.clone()));
+        tasks.spawn(retain(db.clone(), retention, clock.clone(), background.clone()));
+
+        let sweeper = Sweeper::new(db.clone(), clock.clone());
+        let deliverer =
+            breaches.webhook.map(|webhook| Deliverer::new(db.clone(), clock.clone(), webhook));
+        if let Some(every) = breaches.sweep_every {
+            let lease = Lease::new(db.clone(), SWEEPERS_LEASE, &clock);
+            let (sweeper, deliverer) = (sweeper.clone(), deliverer.clone());
+            let work = move |stop| watch(sweeper.clone(), deliverer.clone(), every, stop).boxed();
+            tasks.spawn(lease::lead(lease, background.clone(), work));
+        }
 
         let checks: Vec<Arc<dyn ReadinessCheck>> =
             vec![Arc::new(DatabaseCheck(db.clone())), Arc::new(KeysCheck(keys))];
@@ -158,6 +211,8 @@ impl App {
             internal: internal.local_addr(),
             operations: operations.local_addr(),
             db,
+            sweeper,
+            deliverer,
             shutdown,
             background,
             listeners: JoinSet::new(),
@@ -188,6 +243,18 @@ impl App {
             });
         }
         self
+    }
+
+    /// What finds breaches, to ask for a pass at once.
+    #[must_use]
+    pub const fn sweeper(&self) -> &Sweeper {
+        &self.sweeper
+    }
+
+    /// What tells of them, if anybody is to be told, to ask for a pass at once.
+    #[must_use]
+    pub const fn deliverer(&self) -> Option<&Deliverer> {
+        self.deliverer.as_ref()
     }
 
     /// Ends the service: no new connection, requests in flight finish, then the rest.
@@ -241,6 +308,17 @@ fn internal_routes(
         .route("/api/v1/lineage", post(lineage::ingest).with_state(lineage)))
 }
 
+/// Looks for breaches and tells of them; neither waits for the other.
+async fn watch(
+    sweeper: Sweeper,
+    deliverer: Option<Deliverer>,
+    every: Duration,
+    stop: CancellationToken,
+) {
+    let told = OptionFuture::from(deliverer.map(|it| it.run(every, stop.clone())));
+    tokio::join!(sweeper.run(every, stop), told);
+}
+
 async fn keep_partitions(db: Db, clock: SharedClock, stop: CancellationToken) {
     let mut ticks = interval(PARTITIONS_EVERY);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -251,6 +329,19 @@ async fn keep_partitions(db: Db, clock: SharedClock, stop: CancellationToken) {
             Ok(0) => {}
             Ok(made) => tracing::info!(made, "partitions made ahead"),
             Err(error) => tracing::error!(cause = cause(&error), "no partitions were made ahead"),
+        }
+    }
+}
+
+/// At the start, and once a day.
+async fn retain(db: Db, retention: Retention, clock: SharedClock, stop: CancellationToken) {
+    let mut ticks = interval(RETAIN_EVERY);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    while stop.run_until_cancelled(ticks.tick()).await.is_some() {
+        match retention::apply(&db, retention, clock.now(), false).await {
+            Ok(old) if old.is_empty() => {}
+            Ok(old) => tracing::info!(partitions = old.len(), "dropped what is kept no longer"),
+            Err(error) => tracing::error!(cause = cause(&error), "nothing was dropped"),
         }
     }
 }

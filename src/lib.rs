@@ -10,8 +10,8 @@
 //! db → auth::principal
 //! ```
 //!
-//! A feature (`dataset`, `refresh`, `freshness`, `audit`) reaches another only through its loader
-//! or its model. Two exceptions: the graph is one, so `graphql.rs` and `mutation.rs` may use the
+//! A feature (`dataset`, `refresh`, `freshness`, `breach`, `history`, `lineage`, `audit`) reaches
+//! another only through its loader or its model. Two exceptions: the graph is one, so `graphql.rs` and `mutation.rs` may use the
 //! GraphQL types of another feature (a dataset has runs, a run has datasets); and every change is
 //! audited, so all of them may use `audit`. `model` files are pure: no database, no GraphQL.
 //! A test (`tests/it/architecture.rs`) reads the sources and fails on any other arrow.
@@ -20,6 +20,7 @@ pub mod app;
 pub mod audit;
 pub mod auth;
 pub mod batch;
+pub mod breach;
 pub mod call;
 pub mod cli;
 pub mod clock;
@@ -29,8 +30,13 @@ pub mod db;
 pub mod error;
 pub mod freshness;
 pub mod graphql;
+pub mod history;
 pub mod http;
 pub mod idempotency;
+pub mod lease;
+pub mod lineage;
+pub mod outbound;
 pub mod refresh;
+pub mod retention;
 pub mod telemetry;
 pub mod wire;

@@ -127,6 +127,35 @@ fn describe() {
         "Datasets brought up to date with the policy that applies to them."
     );
     describe_counter!("drr_run_events_total", "Run events received, by what became of them.");
+    describe_counter!("drr_breaches_total", "Breaches opened, escalated and resolved.");
+    describe_histogram!(
+        "drr_breach_sweep_duration_seconds",
+        Unit::Seconds,
+        "Time of one pass over all tenants."
+    );
+    describe_gauge!(
+        "drr_breach_sweep_lag_seconds",
+        Unit::Seconds,
+        "How long the oldest of what a pass found had been due."
+    );
+    describe_counter!(
+        "drr_breach_deliveries_total",
+        "Events sent to the webhook, by what became of them."
+    );
+    describe_gauge!(
+        "drr_breach_oldest_undelivered_seconds",
+        Unit::Seconds,
+        "How long the oldest event has waited that the receiver did not take."
+    );
+    describe_gauge!("drr_lease_held", "Whether this instance leads, by lease.");
+    describe_counter!(
+        "drr_lineage_edges_left_out_total",
+        "Pairs of an input and an output of a run that were too many to be kept as edges."
+    );
+    describe_counter!(
+        "drr_retention_partitions_total",
+        "Partitions of runs and events that were dropped because they are kept no longer."
+    );
     describe_counter!("drr_policy_denials_total", "Calls denied, by operation and role.");
     describe_counter!("drr_token_validation_failures_total", "Tokens refused, by reason.");
     describe_counter!("drr_jwks_refresh_total", "Reads of the key set, by result.");

@@ -61,7 +61,8 @@ mod tests {
     use crate::{
         dataset::model::Lifecycle,
         freshness::model::{Basis, Driver, Mode, Status},
-        refresh::model::{EventType, RefreshStatus, RunState},
+        history::model::{anomaly::AnomalyKind, expected::ExpectedBasis},
+        refresh::model::{EventType, RefreshStatus, RunState, WatermarkOrigin},
     };
 
     #[test]
@@ -80,5 +81,6 @@ mod tests {
             )+};
         }
         check!(Lifecycle, Basis, Driver, Mode, Status, EventType, RefreshStatus, RunState);
+        check!(WatermarkOrigin, AnomalyKind, ExpectedBasis);
     }
 }

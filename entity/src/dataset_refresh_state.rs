@@ -27,11 +27,16 @@ pub struct Model {
     pub muted_until: Option<DateTimeUtc>,
     pub mute_reason: Option<String>,
     pub muted_by: Option<String>,
+    pub breach_level: String,
+    pub breach_policy_id: Option<Uuid>,
     pub listed: bool,
     pub freshness_basis: String,
     pub warn_at: DateTimeUtc,
     pub stale_at: DateTimeUtc,
     pub updated_at: DateTimeUtc,
+    pub source_watermark_origin: Option<String>,
+    pub last_failure_at: Option<DateTimeUtc>,
+    pub last_failure_run_id: Option<Uuid>,
 }
 
 #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]

@@ -24,6 +24,7 @@ pub struct Model {
     pub source_watermark: Option<DateTimeUtc>,
     pub conflict: bool,
     pub error_message: Option<String>,
+    pub source_watermark_origin: Option<String>,
 }
 
 #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]

@@ -2,12 +2,15 @@
 
 pub mod audit_event;
 pub mod dataset_external_verdict;
+pub mod dataset_lineage;
 pub mod dataset_name;
 pub mod dataset_observed_schema;
 pub mod dataset_refresh_state;
 pub mod dataset_registry;
 pub mod dataset_run_log;
+pub mod freshness_breach;
 pub mod freshness_calendar;
+pub mod freshness_event;
 pub mod freshness_policy;
 pub mod idempotency_record;
 pub mod run;

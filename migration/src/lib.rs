@@ -18,8 +18,10 @@ mod m0004_freshness_policy;
 mod m0005_audit_and_idempotency;
 mod m0006_partitions;
 mod m0007_policies;
+mod m0008_breaches;
 mod m0009_once;
 mod m0010_verdicts;
+mod m0011_history;
 mod rls;
 
 /// The list of steps, in order.
@@ -37,8 +39,10 @@ impl MigratorTrait for Migrator {
             Box::new(m0005_audit_and_idempotency::Migration),
             Box::new(m0006_partitions::Migration),
             Box::new(m0007_policies::Migration),
+            Box::new(m0008_breaches::Migration),
             Box::new(m0009_once::Migration),
             Box::new(m0010_verdicts::Migration),
+            Box::new(m0011_history::Migration),
         ]
     }
 }
@@ -53,7 +57,8 @@ pub enum GroupRole {
     Writer,
     /// Reads freshness metadata and the audit trail.
     Auditor,
-    /// Keeps the partitions ahead of the calendar; sees no row.
+    /// Keeps the partitions ahead of the calendar, holds leases, asks which tenants have something
+    /// due; sees no tenant's row.
     Operator,
     /// Appends evidence.
     Ledger,

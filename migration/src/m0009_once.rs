@@ -89,9 +89,14 @@ BEGIN
   IF TG_OP = 'TRUNCATE' THEN
     PERFORM refuse_but_superuser('TRUNCATE of ' || TG_TABLE_NAME);
   END IF;
-  INSERT INTO audit_debt (transaction_id, tenant)
-    VALUES (pg_current_xact_id(), coalesce(current_setting('app.tenant_id', true), ''))
-    ON CONFLICT DO NOTHING;
+  -- All statements but the first find the note there, which costs less than to try to make it.
+  IF NOT EXISTS (
+    SELECT FROM audit_debt WHERE transaction_id = pg_current_xact_id()
+       AND tenant = coalesce(current_setting('app.tenant_id', true), '')) THEN
+    INSERT INTO audit_debt (transaction_id, tenant)
+      VALUES (pg_current_xact_id(), coalesce(current_setting('app.tenant_id', true), ''))
+      ON CONFLICT DO NOTHING;
+  END IF;
   RETURN NULL;
 END
 $$;

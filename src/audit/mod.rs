@@ -7,4 +7,4 @@
 mod repository;
 pub mod trail;
 
-pub use repository::{Entry, Outcome, append};
+pub use repository::{Deed, Entry, Outcome, OwnEntry, OwnTask, append, append_own};

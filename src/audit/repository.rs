@@ -1,11 +1,13 @@
 //! Appending to the trail.
 
+use chrono::{DateTime, Utc};
 use serde::Serialize;
 use uuid::Uuid;
 
 use crate::{
     auth::policy::Operation,
     call::Call,
+    clock::Clock,
     db::{TenantTx, records},
     error::{Coded, ErrorCode, Result},
 };
@@ -65,6 +67,69 @@ pub struct Entry {
     pub outcome: Outcome,
 }
 
+/// What the program does of itself, asked by nobody.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Deed {
+    /// It found a dataset beyond a limit.
+    BreachOpen,
+    /// It found one beyond the last limit.
+    BreachEscalate,
+    /// It found that a breach is over.
+    BreachResolve,
+    /// It delivered events, or tried to.
+    EventsDeliver,
+}
+
+impl Deed {
+    const fn as_str(self) -> &'static str {
+        match self {
+            Self::BreachOpen => "breach.open",
+            Self::BreachEscalate => "breach.escalate",
+            Self::BreachResolve => "breach.resolve",
+            Self::EventsDeliver => "freshness_event.deliver",
+        }
+    }
+}
+
+/// One of the program's own tasks, as the author of events: a part of the program, not a caller.
+#[derive(Debug, Clone)]
+pub struct OwnTask<'c> {
+    actor: &'static str,
+    now: DateTime<Utc>,
+    correlation_id: String,
+    clock: &'c dyn Clock,
+}
+
+impl<'c> OwnTask<'c> {
+    /// What opens, escalates and resolves breaches.
+    #[must_use]
+    pub fn sweeper(clock: &'c dyn Clock, now: DateTime<Utc>) -> Self {
+        Self::new("drr:sweeper", "sweep", clock, now)
+    }
+
+    /// What delivers events.
+    #[must_use]
+    pub fn deliverer(clock: &'c dyn Clock, now: DateTime<Utc>) -> Self {
+        Self::new("drr:deliverer", "deliver", clock, now)
+    }
+
+    // No token's subject begins with `drr:` (`auth::subject`), so nobody can be taken for one.
+    fn new(actor: &'static str, kind: &str, clock: &'c dyn Clock, now: DateTime<Utc>) -> Self {
+        Self { actor, now, correlation_id: format!("{kind}-{}", clock.new_id()), clock }
+    }
+}
+
+/// One event of a task of the program's own.
+#[derive(Debug, Clone)]
+pub struct OwnEntry {
+    /// What was done.
+    pub deed: Deed,
+    /// The dataset it was done to, where it was one.
+    pub dataset_id: Option<Uuid>,
+    /// What else it was done to (`breach:<id>`).
+    pub resource: Option<String>,
+}
+
 #[derive(Serialize)]
 struct Row<'a> {
     event_id: Uuid,
@@ -89,27 +154,44 @@ SELECT current_tenant(), $1, event_id, $2, action, dataset_id, resource, result,
 /// # Errors
 /// Whatever the database answers; the transaction is lost then, and the change with it.
 pub async fn append(tx: &TenantTx, call: &Call, entries: &[Entry]) -> Result<()> {
-    let rows: Vec<_> = entries
-        .iter()
-        .map(|entry| Row {
-            event_id: call.new_id(),
-            action: entry.operation.as_str(),
-            dataset_id: entry.dataset_id,
-            resource: entry.resource.as_deref(),
-            result: entry.outcome.as_str(),
-            error_code: entry.outcome.error_code().map(ErrorCode::as_str),
-        })
-        .collect();
-    tx.execute_sql(
-        APPEND,
-        [
-            call.now().into(),
-            call.principal().actor().into(),
-            call.correlation_id().into(),
-            records(&rows)?,
-        ],
-    )
-    .await?;
-    metrics::counter!("drr_audit_events_total").increment(entries.len() as u64);
+    let entries = entries.iter().map(|entry| Row {
+        event_id: call.new_id(),
+        action: entry.operation.as_str(),
+        dataset_id: entry.dataset_id,
+        resource: entry.resource.as_deref(),
+        result: entry.outcome.as_str(),
+        error_code: entry.outcome.error_code().map(ErrorCode::as_str),
+    });
+    let rows: Vec<_> = entries.collect();
+    insert(tx, call.now(), call.principal().actor(), call.correlation_id(), &rows).await
+}
+
+/// Appends what a task of the program's own did, in the transaction in which it did it.
+///
+/// # Errors
+/// As [`append`].
+pub async fn append_own(tx: &TenantTx, task: &OwnTask<'_>, entries: &[OwnEntry]) -> Result<()> {
+    let entries = entries.iter().map(|entry| Row {
+        event_id: task.clock.new_id(),
+        action: entry.deed.as_str(),
+        dataset_id: entry.dataset_id,
+        resource: entry.resource.as_deref(),
+        result: Outcome::Success.as_str(),
+        error_code: None,
+    });
+    let rows: Vec<_> = entries.collect();
+    insert(tx, task.now, task.actor, &task.correlation_id, &rows).await
+}
+
+async fn insert(
+    tx: &TenantTx,
+    at: DateTime<Utc>,
+    actor: &str,
+    correlation_id: &str,
+    rows: &[Row<'_>],
+) -> Result<()> {
+    let values = [at.into(), actor.into(), correlation_id.into(), records(rows)?];
+    tx.execute_sql(APPEND, values).await?;
+    metrics::counter!("drr_audit_events_total").increment(rows.len() as u64);
     Ok(())
 }

@@ -34,6 +34,12 @@ pub enum Operation {
     FreshnessCalendarSet,
     /// The end of a calendar.
     FreshnessCalendarRemove,
+    /// Breaches and what happened to them.
+    BreachRead,
+    /// Taking note of a breach.
+    BreachAcknowledge,
+    /// A time in which nobody is told of a dataset's breaches, and its end.
+    FreshnessMute,
     /// Runs: by id, lists.
     RunRead,
     /// Run events, as this service's own mutation.
@@ -50,7 +56,7 @@ pub enum Operation {
 
 impl Operation {
     /// Every operation, once.
-    pub const ALL: [Self; 16] = [
+    pub const ALL: [Self; 19] = [
         Self::DatasetRead,
         Self::DatasetRegister,
         Self::DatasetUpdate,
@@ -61,6 +67,9 @@ impl Operation {
         Self::FreshnessPolicyRemove,
         Self::FreshnessCalendarSet,
         Self::FreshnessCalendarRemove,
+        Self::BreachRead,
+        Self::BreachAcknowledge,
+        Self::FreshnessMute,
         Self::RunRead,
         Self::RunEventsRecord,
         Self::LineageIngest,
@@ -83,6 +92,9 @@ impl Operation {
             Self::FreshnessPolicyRemove => "freshness_policy.remove",
             Self::FreshnessCalendarSet => "freshness_calendar.set",
             Self::FreshnessCalendarRemove => "freshness_calendar.remove",
+            Self::BreachRead => "breach.read",
+            Self::BreachAcknowledge => "breach.acknowledge",
+            Self::FreshnessMute => "freshness.mute",
             Self::RunRead => "run.read",
             Self::RunEventsRecord => "run_events.record",
             Self::LineageIngest => "lineage.ingest",
@@ -183,6 +195,9 @@ pub const RULES: [Rule; Operation::ALL.len()] = [
     Rule { operation: Operation::FreshnessPolicyRemove, grants: MANAGERS },
     Rule { operation: Operation::FreshnessCalendarSet, grants: MANAGERS },
     Rule { operation: Operation::FreshnessCalendarRemove, grants: MANAGERS },
+    Rule { operation: Operation::BreachRead, grants: READERS },
+    Rule { operation: Operation::BreachAcknowledge, grants: MANAGERS },
+    Rule { operation: Operation::FreshnessMute, grants: MANAGERS },
     Rule { operation: Operation::RunRead, grants: READERS },
     Rule { operation: Operation::RunEventsRecord, grants: WRITERS },
     Rule { operation: Operation::LineageIngest, grants: WRITERS },

@@ -13,6 +13,8 @@ const MINIMUM_SECRET_BYTES: usize = 32;
 /// Bytes of the keyed hash that are kept: 128 bits, 32 hexadecimal digits.
 const KEPT_BYTES: usize = 16;
 const PREFIX: &str = "pseudonym:";
+/// What the actors of the program's own tasks begin with (`drr:sweeper`).
+const OWN_TASKS: &str = "drr:";
 /// `@`, its look-alikes, and its escaped form.
 const E_MAIL_MARKS: [&str; 4] = ["@", "\u{FF20}", "\u{FE6B}", "%40"];
 
@@ -70,11 +72,12 @@ impl PseudonymKey {
     ///
     /// # Errors
     /// [`InvalidSubject`] for anything else: white space, letters beyond ASCII, the form of a
-    /// pseudonym (which would be somebody else's).
+    /// pseudonym (which would be somebody else's) or of the program itself.
     pub fn actor(&self, tenant: &TenantId, subject: &str) -> Result<Arc<str>, InvalidSubject> {
         let length = subject.chars().count();
         let control = subject.chars().any(char::is_control);
-        if length == 0 || length > MAXIMUM_CHARACTERS || control || subject.starts_with(PREFIX) {
+        let taken = subject.starts_with(PREFIX) || subject.starts_with(OWN_TASKS);
+        if length == 0 || length > MAXIMUM_CHARACTERS || control || taken {
             return Err(InvalidSubject);
         }
         if E_MAIL_MARKS.iter().any(|mark| subject.contains(mark)) {
@@ -135,6 +138,7 @@ mod tests {
             "jürgen",
             "a\u{202E}b",
             "pseudonym:00",
+            "drr:sweeper",
             &long,
         ];
         for subject in bad {

@@ -7,6 +7,7 @@ mod development;
 mod import;
 mod migrate;
 mod output;
+mod retain;
 mod schema;
 mod seed;
 mod serve;
@@ -72,6 +73,8 @@ enum Command {
     Schema(schema::Arguments),
     /// Send what another tool found to a running service.
     Import(import::Arguments),
+    /// Drop the months of runs and events that are kept no longer, as the server does once a day.
+    Retain(retain::Arguments),
     /// Fill the database with deterministic synthetic data.
     Seed(seed::Arguments),
 }
@@ -96,7 +99,7 @@ pub fn main() -> ExitCode {
 async fn run(Cli { common, command }: Cli) -> Result<(), Failure> {
     match command {
         Command::Serve => serve::run(&common).await,
-        Command::Demo(arguments) => demo::run(&common, arguments).await,
+        Command::Demo(arguments) => Box::pin(demo::run(&common, arguments)).await,
         Command::Migrate(arguments) => migrate::run(&common, arguments).await,
         Command::Token(arguments) => token::run(&common, &arguments),
         Command::Config(arguments) => config::run(&common, &arguments),
@@ -105,6 +108,7 @@ async fn run(Cli { common, command }: Cli) -> Result<(), Failure> {
             Ok(())
         }
         Command::Import(arguments) => import::run(arguments).await,
+        Command::Retain(arguments) => retain::run(&common, &arguments).await,
         Command::Seed(arguments) => seed::run(&common, arguments).await,
     }
 }

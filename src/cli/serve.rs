@@ -6,8 +6,9 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use super::{Common, Failure, database::Database};
 use crate::{
-    app::{App, Assembly},
+    app::{App, Assembly, Breaches, SWEEP_EVERY},
     auth::{JwksSource, KeySettings, PseudonymKey, VerifierSettings},
+    breach::webhook::{SigningSecret, Webhook},
     clock::SystemClock,
     config::{Jwks, Settings},
     telemetry,
@@ -60,16 +61,25 @@ pub(super) async fn start(
     let app = App::start(Assembly {
         listen: settings.listen,
         limits: settings.limits,
+        retention: settings.retention,
         database: database.settings(settings),
         keys,
         verifier,
         pseudonyms: pseudonym_key(settings)?,
+        breaches: Breaches { sweep_every: Some(SWEEP_EVERY), webhook: webhook(settings)? },
         clock: Arc::new(SystemClock),
     })
     .await?;
     let App { public, internal, operations, .. } = &app;
     tracing::info!(%public, %internal, %operations, "serving");
     Ok(app)
+}
+
+fn webhook(settings: &Settings) -> Result<Option<Webhook>, Failure> {
+    let Some(alerts) = &settings.alerts else { return Ok(None) };
+    let secret = SigningSecret::parse(alerts.webhook_secret.expose());
+    let secret = secret.map_err(|error| format!("alerts.webhook_secret {error}"))?;
+    Ok(Some(Webhook::new(&alerts.webhook_url, secret)?))
 }
 
 /// The key that makes pseudonyms. With a private database it is kept beside it; instances that

@@ -116,6 +116,9 @@ pub(super) const KEYS: &[Key] = &[
     key("auth.leeway_seconds", Kind::Number(0, 30), Some("5")),
     key("auth.pseudonym_key", Kind::Secret(32), None),
     key("auth.pseudonym_key_file", Kind::Path, None),
+    key("alerts.webhook_url", Kind::HttpUrl, None),
+    key("alerts.webhook_secret", Kind::Secret(38), None),
+    key("alerts.webhook_secret_file", Kind::Path, None),
     key("limits.max_connections", Kind::Number(1, 1_000_000), Some("4096")),
     key("limits.header_bytes", Kind::Number(8_192, 1 << 20), Some("32768")),
     key("limits.header_timeout_ms", Kind::Number(1, 10 * MINUTE_MS), Some("10000")),
@@ -130,6 +133,7 @@ pub(super) const KEYS: &[Key] = &[
     key("limits.lineage_body_bytes", Kind::Number(1_024, GIB), Some("10485760")),
     key("limits.lineage_compressed_bytes", Kind::Number(1_024, GIB), Some("5242880")),
     key("limits.idempotency_retention_hours", Kind::Number(24, 8_760), Some("24")),
+    key("retention.runs_days", Kind::Number(0, 36_500), Some("400")),
     key("log.format", Kind::Choice(&["json", "text"]), Some("json")),
     key("log.filter", Kind::Text, Some("info")),
 ];

@@ -68,10 +68,21 @@ pub struct Settings {
     pub auth: Option<Auth>,
     /// `auth.pseudonym_key(_file)`
     pub pseudonym_key: Option<Secret>,
+    /// `alerts.*`; absent when nobody is to be told of breaches.
+    pub alerts: Option<Alerts>,
     /// `limits.*`
     pub limits: Limits,
+    /// `retention.*`
+    pub retention: Retention,
     /// `log.*`
     pub log: Log,
+}
+
+/// What is kept for how long.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub struct Retention {
+    /// For how many days runs and their events are kept; 0 for ever.
+    pub runs_days: u32,
 }
 
 /// Where to listen.
@@ -123,6 +134,15 @@ pub enum Jwks {
     File(PathBuf),
     /// An address.
     Url(String),
+}
+
+/// Who is told of breaches.
+#[derive(Debug, Clone, Serialize)]
+pub struct Alerts {
+    /// The receiver of Standard Webhooks.
+    pub webhook_url: String,
+    /// What its messages are signed with: `whsec_` and 24 to 64 bytes in base64.
+    pub webhook_secret: Secret,
 }
 
 /// Limits on what a caller may send and how slowly. Sizes in bytes.

@@ -3,8 +3,8 @@
 use std::{net::SocketAddr, path::PathBuf, str::FromStr, time::Duration};
 
 use super::{
-    Auth, ConfigError, Database, DatabaseUrl, DocumentLimits, Environment, Jwks, Limits, Listen,
-    Log, LogFormat, Secret, Settings, keys, read_secret_file,
+    Alerts, Auth, ConfigError, Database, DatabaseUrl, DocumentLimits, Environment, Jwks, Limits,
+    Listen, Log, LogFormat, Retention, Secret, Settings, keys, read_secret_file,
     sources::{Resolved, invalid_or_unknown},
 };
 
@@ -21,7 +21,9 @@ pub(super) fn settings(from: &Resolved) -> Result<Settings, ConfigError> {
         postgres_bin: from.text("postgres_bin").map(PathBuf::from),
         auth: auth(from)?,
         pseudonym_key: secret(from, "auth.pseudonym_key")?.map(Secret::new),
+        alerts: alerts(from)?,
         limits: limits(from)?,
+        retention: Retention { runs_days: required(from, "retention.runs_days")? },
         log: log(from)?,
     };
     Ok(settings)
@@ -142,6 +144,19 @@ fn auth(from: &Resolved) -> Result<Option<Auth>, ConfigError> {
         jwks_refresh: seconds(from, "auth.jwks_refresh_seconds")?,
         leeway: seconds(from, "auth.leeway_seconds")?,
     }))
+}
+
+fn alerts(from: &Resolved) -> Result<Option<Alerts>, ConfigError> {
+    const NEEDED: &str = "a webhook needs its address and its secret";
+    let missing = |key: &str| ConfigError::Missing { key: key.into(), reason: NEEDED };
+    match (from.text("alerts.webhook_url"), secret(from, "alerts.webhook_secret")?) {
+        (None, None) => Ok(None),
+        (Some(_), None) => Err(missing("alerts.webhook_secret")),
+        (None, Some(_)) => Err(missing("alerts.webhook_url")),
+        (Some(webhook_url), Some(webhook_secret)) => {
+            Ok(Some(Alerts { webhook_url, webhook_secret: Secret::new(webhook_secret) }))
+        }
+    }
 }
 
 fn limits(from: &Resolved) -> Result<Limits, ConfigError> {

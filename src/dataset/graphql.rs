@@ -17,6 +17,7 @@ use super::{
 };
 use crate::{
     auth::policy::Operation,
+    breach::graphql::{self as breach, Breach, BreachConnection, BreachState, FreshnessMute},
     call::Call,
     error::{Error, Result},
     freshness::graphql::{
@@ -28,6 +29,14 @@ use crate::{
         errors::{Nullable, nullable},
         scalars::{BigInt, uuid},
         shared,
+    },
+    history::graphql::{
+        self as history, FreshnessHistory, RunBucketSize, RunBuckets, RunStatistics, SlaAttainment,
+        buckets_cost, intervals_cost,
+    },
+    lineage::{
+        graphql::{self as lineage, LineageWalk, RootCauseList, walk_cost},
+        model::Direction,
     },
     refresh::graphql::{self as refresh, DatasetRun, ExternalVerdict, RefreshState, RunCursor},
 };
@@ -208,6 +217,29 @@ impl Dataset {
         refresh::verdicts(context, self.0.dataset_id).await
     }
 
+    /// Its breach that is going on.
+    async fn open_breach(&self, context: &Context<'_>) -> Nullable<Breach> {
+        nullable(breach::open_breach(context, self.0.dataset_id).await)
+    }
+
+    /// Its breaches, the latest first.
+    #[graphql(complexity = "cost(first, 10, child_complexity)")]
+    async fn breaches(
+        &self,
+        context: &Context<'_>,
+        #[graphql(desc = "Going on, or over.")] state: Option<BreachState>,
+        #[graphql(desc = "At most so many; 10 unless said otherwise, 200 at the most.")]
+        first: Option<i32>,
+        #[graphql(desc = "Go on after this cursor.")] after: Option<String>,
+    ) -> Result<BreachConnection> {
+        breach::breaches_of(context, self.0.dataset_id, state, first, after.as_deref()).await
+    }
+
+    /// Its mute, while it holds: nobody is told of its breaches.
+    async fn freshness_mute(&self, context: &Context<'_>) -> Nullable<FreshnessMute> {
+        nullable(breach::mute(context, self.0.dataset_id).await)
+    }
+
     /// The runs that wrote it, latest first.
     #[graphql(complexity = "cost(first, 10, child_complexity)")]
     async fn runs(
@@ -218,6 +250,110 @@ impl Dataset {
         #[graphql(desc = "Go on after this cursor.")] after: Option<String>,
     ) -> Result<Connection<OpaqueCursor<RunCursor>, DatasetRun>> {
         refresh::runs(context, self.0.dataset_id, first, after.as_deref()).await
+    }
+
+    /// The runs that wrote it in a range of time, bucket by bucket: for a sparkline.
+    #[graphql(complexity = "buckets_cost(from, to, bucket, minutes, child_complexity)")]
+    async fn run_buckets(
+        &self,
+        context: &Context<'_>,
+        #[graphql(desc = "The beginning of the range, which is at most 400 days long.")]
+        from: DateTime<Utc>,
+        #[graphql(desc = "The end of the range.")] to: DateTime<Utc>,
+        #[graphql(desc = "How large the buckets are; DAY unless said otherwise.")] bucket: Option<
+            RunBucketSize,
+        >,
+        #[graphql(desc = "Or how many minutes large: 1 to 1,440. At most 400 buckets.")]
+        minutes: Option<i32>,
+        #[graphql(
+            default_with = "\"UTC\".to_owned()",
+            desc = "The place whose clocks cut the buckets, as IANA names it: Europe/Berlin."
+        )]
+        timezone: String,
+    ) -> Nullable<RunBuckets> {
+        let (range, size) = ((from, to), (bucket, minutes));
+        let id = self.0.dataset_id;
+        nullable(history::run_buckets(context, id, range, size, &timezone).await.map(Some))
+    }
+
+    /// What the runs that wrote it in a range of time amount to.
+    async fn run_statistics(
+        &self,
+        context: &Context<'_>,
+        #[graphql(desc = "The beginning of the range, which is at most 400 days long.")]
+        from: DateTime<Utc>,
+        #[graphql(desc = "The end of the range.")] to: DateTime<Utc>,
+    ) -> Nullable<RunStatistics> {
+        nullable(history::run_statistics(context, self.0.dataset_id, from, to).await.map(Some))
+    }
+
+    /// How fresh it was over a range of time.
+    #[graphql(complexity = "intervals_cost(last, child_complexity)")]
+    async fn freshness_history(
+        &self,
+        context: &Context<'_>,
+        #[graphql(desc = "The beginning of the range, which is at most 400 days long.")]
+        from: DateTime<Utc>,
+        #[graphql(desc = "The end of the range; what lies ahead is left out.")] to: DateTime<Utc>,
+        #[graphql(
+            desc = "Only the last so many intervals; 100 unless said otherwise, 1,000 at the most."
+        )]
+        last: Option<i32>,
+    ) -> Nullable<FreshnessHistory> {
+        let id = self.0.dataset_id;
+        nullable(history::freshness_history(context, id, from, to, last).await.map(Some))
+    }
+
+    /// How much of a range of time it was in time.
+    async fn sla_attainment(
+        &self,
+        context: &Context<'_>,
+        #[graphql(desc = "The beginning of the range, which is at most 400 days long.")]
+        from: DateTime<Utc>,
+        #[graphql(desc = "The end of the range; what lies ahead is left out.")] to: DateTime<Utc>,
+    ) -> Nullable<SlaAttainment> {
+        nullable(history::sla_attainment(context, self.0.dataset_id, from, to).await.map(Some))
+    }
+
+    /// What it is made from: the datasets that runs read that wrote it, those that runs read that
+    /// wrote these, and so on.
+    #[graphql(complexity = "walk_cost(first, child_complexity)")]
+    async fn upstream(
+        &self,
+        context: &Context<'_>,
+        #[graphql(desc = "So many edges far; 1 unless said otherwise, 10 at the most.")]
+        depth: Option<i32>,
+        #[graphql(
+            desc = "At most so many datasets; 100 unless said otherwise, 1,000 at the most."
+        )]
+        first: Option<i32>,
+    ) -> Nullable<LineageWalk> {
+        let id = self.0.dataset_id;
+        let walk = lineage::walk(context, id, Direction::Upstream, depth, first).await;
+        nullable(walk.map(Some))
+    }
+
+    /// What is made from it: the datasets that runs wrote that read it, and so on.
+    #[graphql(complexity = "walk_cost(first, child_complexity)")]
+    async fn downstream(
+        &self,
+        context: &Context<'_>,
+        #[graphql(desc = "So many edges far; 1 unless said otherwise, 10 at the most.")]
+        depth: Option<i32>,
+        #[graphql(
+            desc = "At most so many datasets; 100 unless said otherwise, 1,000 at the most."
+        )]
+        first: Option<i32>,
+    ) -> Nullable<LineageWalk> {
+        let id = self.0.dataset_id;
+        let walk = lineage::walk(context, id, Direction::Downstream, depth, first).await;
+        nullable(walk.map(Some))
+    }
+
+    /// Why it is late or failed, as far as that lies upstream: followed over datasets that are late
+    /// or failed themselves, to those with no such dataset above them.
+    async fn root_causes(&self, context: &Context<'_>) -> Nullable<RootCauseList> {
+        nullable(lineage::root_causes(context, self.0.dataset_id).await.map(Some))
     }
 }
 

@@ -154,6 +154,10 @@ WITH draft AS (
 ), state AS (
   INSERT INTO dataset_refresh_state (tenant_id, dataset_id, updated_at)
   SELECT current_tenant(), dataset_id, $2 FROM named
+), directory AS (
+  INSERT INTO tenant_directory (tenant_id)
+  SELECT current_tenant() WHERE EXISTS (SELECT FROM named)
+  ON CONFLICT DO NOTHING
 )
 SELECT dataset_id FROM named";
 

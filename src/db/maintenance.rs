@@ -30,6 +30,44 @@ pub async fn ensure_partitions(db: &Db, now: DateTime<Utc>) -> Result<u32, Error
     Ok(u32::try_from(made).unwrap_or_default())
 }
 
+/// How long dropping a month waits for those who read or write the table, who wait behind it.
+const DROP_LOCK_TIMEOUT: &str = "5s";
+
+/// A month of the log or of the events that is kept no longer, or the history before all months.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct OldPartition {
+    /// The table's name.
+    pub name: String,
+    /// What it takes on disk, with its indexes.
+    pub bytes: u64,
+}
+
+/// Drops the months of the log and of the events that ended before the month of `before`; with
+/// `dry_run`, only says which these are. Safe to call from any number of instances at once.
+///
+/// The history before all months goes with the first of them; until then it stays.
+///
+/// # Errors
+/// Whatever the database answers: nothing of the last 28 days is dropped, and a table that others use
+/// for long is waited for 5 seconds.
+pub async fn drop_partitions(
+    db: &Db,
+    before: DateTime<Utc>,
+    dry_run: bool,
+) -> Result<Vec<OldPartition>, Error> {
+    let sql = format!(
+        "SET LOCAL lock_timeout = '{DROP_LOCK_TIMEOUT}';
+         SELECT partition::text, bytes FROM drop_partitions('{}', {dry_run})",
+        before.date_naive()
+    );
+    let rows = as_operator(db, &sql).await.map_err(super::error::mapped)?;
+    let old = rows.iter().map(|row| {
+        let bytes: i64 = row.try_get(1)?;
+        Ok(OldPartition { name: row.try_get(0)?, bytes: bytes.try_into().unwrap_or_default() })
+    });
+    old.collect::<Result<_, sqlx::Error>>().map_err(Error::internal)
+}
+
 /// The names of the migrations that are applied, in order.
 pub(super) async fn applied_migrations(db: &Db) -> Result<Vec<String>, sqlx::Error> {
     let rows = as_operator(db, "SELECT version FROM seaql_migrations ORDER BY version").await?;

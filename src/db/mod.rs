@@ -5,13 +5,15 @@
 //! takes on the database role; row-level security does the rest. [`TenantTx`] alone implements
 //! sea-orm's `ConnectionTrait`, and has neither `TransactionTrait` nor `StreamTrait`.
 //!
-//! What the program does for itself, without a tenant's rows, is in [`maintenance`]; what it
-//! checks before it serves is in [`safety`].
+//! What the program does for itself, without a tenant's rows, is in [`maintenance`] and
+//! [`operator`]; what it checks before it serves is in [`safety`]. Its own tasks reach a tenant by
+//! [`Db::of_due`]`(&DueTenant)`: for a tenant that the database itself has named, and no other.
 
 pub mod embedded;
 mod error;
 pub mod maintenance;
 mod nonce;
+pub mod operator;
 mod pool;
 pub mod safety;
 mod tenant;

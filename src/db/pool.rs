@@ -8,7 +8,7 @@ use sqlx::{
     postgres::{PgConnectOptions, PgPoolOptions},
 };
 
-use super::tenant::TenantDb;
+use super::{operator::DueTenant, tenant::TenantDb};
 use crate::{auth::Principal, error::Error};
 
 /// How to reach the database.
@@ -61,6 +61,15 @@ impl Db {
     #[must_use]
     pub fn scoped_to(&self, principal: &Principal) -> TenantDb {
         TenantDb::new(self.clone(), principal)
+    }
+
+    /// A tenant's database for the program's own tasks, which have no caller and so no token.
+    ///
+    /// Not to be reached with anything that a request says: a [`DueTenant`] is made by the database's
+    /// own list of tenants and by nothing else. // D22
+    #[must_use]
+    pub fn of_due(&self, tenant: &DueTenant) -> TenantDb {
+        TenantDb::of_own_task(self.clone(), tenant.tenant().clone())
     }
 
     /// Whether the database answers.

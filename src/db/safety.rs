@@ -138,7 +138,8 @@ SELECT nspname::text FROM pg_namespace, pg_roles
    AND has_schema_privilege(pg_roles.oid, pg_namespace.oid, 'USAGE') LIMIT 1";
 
 /// A table or partition with a tenant column that lacks ENABLE, FORCE, NOT NULL or the policy, or
-/// that has a policy besides it (permissive policies are joined by OR). A view shows its owner's
+/// that has a policy besides it (permissive policies are joined by OR). The directory of tenants has
+/// one more: its owner, whom the login cannot be or become, may list the codes. A view shows its owner's
 /// rows unless it is `security_invoker`; a materialised view or a foreign table has no policies.
 ///
 /// The expression names the function with its schema if the login itself cannot see it, and else
@@ -152,7 +153,9 @@ SELECT c.relname::text FROM pg_class c
      WHEN 'v' THEN NOT coalesce('security_invoker=true' = ANY (c.reloptions), false)
      ELSE NOT (
      c.relrowsecurity AND c.relforcerowsecurity AND a.attnotnull
-     AND (SELECT count(*) FROM pg_policy p WHERE p.polrelid = c.oid) = 1
+     AND (SELECT count(*) FROM pg_policy p WHERE p.polrelid = c.oid
+             AND NOT (c.relname = 'tenant_directory' AND p.polname = 'directory_listing'
+                      AND p.polcmd = 'r' AND p.polroles = ARRAY[c.relowner])) = 1
      AND EXISTS (
        SELECT FROM pg_policy p
         WHERE p.polrelid = c.oid AND p.polname = 'tenant_isolation'

@@ -40,6 +40,11 @@ impl TenantDb {
         Self { db, tenant: principal.tenant().clone(), reading_as }
     }
 
+    /// For the program's own tasks; see [`Db::of_due`].
+    pub(super) const fn of_own_task(db: Db, tenant: TenantId) -> Self {
+        Self { db, tenant, reading_as: GroupRole::Reader }
+    }
+
     /// A read-only transaction. Dropping it ends it; there is nothing to commit.
     ///
     /// # Errors
@@ -68,15 +73,20 @@ impl TenantDb {
             // Needs no escaping: a TenantId is `[a-z0-9-]` by construction.
             self.tenant
         );
-        let mut opening = Opening(Some(self.db.connection().await?));
-        let connection = opening.begin(sql).await.map_err(super::error::mapped)?;
+        let connection = open(&self.db, sql).await?;
         metrics::counter!("drr_db_transactions_total").increment(1);
         let session = Mutex::new(Session { connection, unsettled: 0 });
         Ok(TenantTx { tenant: self.tenant.clone(), session })
     }
 }
 
-fn milliseconds(duration: Duration) -> u128 {
+/// A connection with the transaction that `sql` begins.
+pub(super) async fn open(db: &Db, sql: String) -> Result<PoolConnection<Postgres>, Error> {
+    let mut opening = Opening(Some(db.connection().await?));
+    opening.begin(sql).await.map_err(super::error::mapped)
+}
+
+pub(super) fn milliseconds(duration: Duration) -> u128 {
     duration.as_millis().max(1)
 }
 

@@ -14,25 +14,23 @@
 //! It is taken after runs and before anything of a dataset, so that nobody who holds rows of
 //! datasets waits for it. Refresh states are locked after it, in the order of their ids. Recording events of
 //! datasets that are known already takes no part: it uses the policy that the locked state names.
+//! While a policy for many is set, a dataset that is new waits, and so may be told to try again.
 
-use std::collections::HashMap;
-
-use chrono::{DateTime, NaiveDate, Utc};
+use chrono::{DateTime, Utc};
 use sea_orm::FromQueryResult;
 use serde::Serialize;
 use uuid::Uuid;
 
 use super::{
-    model::{Mode, Policy, PolicyKey, Selector, Selectors, Timing},
-    repository::{self, Record},
+    applied::{Known, read},
+    model::{Mode, Policy, PolicyKey, Selectors, Timing},
+    repository,
 };
 use crate::{
     db::{TenantTx, records},
     error::{Error, Result},
 };
 
-/// The most datasets that one change of a selector policy or a calendar may bring up to date.
-pub const MAX_SELECTED: usize = 100_000;
 const CHUNK: usize = 1_000;
 
 const HOLD: &str = "SELECT pg_advisory_xact_lock_shared(
@@ -95,65 +93,6 @@ SELECT s.dataset_id, s.last_success_at, r.domain, r.tags, own.version AS own_ver
      WHERE p.tenant_id = s.tenant_id AND p.policy_id = s.dataset_id
      ORDER BY version DESC LIMIT 1) AS own ON NOT own.removed
  WHERE s.dataset_id = ANY ($1)";
-
-/// What a calendar names, as part of a policy `p`.
-macro_rules! with_calendars {
-    ($before:literal, $after:literal) => {
-        concat!(
-            $before,
-            " p.*, coalesce((SELECT array_agg(DISTINCT date) FROM freshness_calendar c, unnest(c.dates) AS date
-                 WHERE c.tenant_id = p.tenant_id AND c.name = ANY (p.exclude_calendars)),
-               '{}'::date[]) AS calendar_dates ",
-            $after
-        )
-    };
-}
-
-#[derive(FromQueryResult)]
-struct Resolved {
-    #[sea_orm(nested)]
-    record: Record,
-    calendar_dates: Vec<NaiveDate>,
-}
-
-const POLICIES: &str = with_calendars!(
-    "SELECT",
-    "FROM freshness_policy p
-       JOIN jsonb_to_recordset($1) AS wanted (policy_id uuid, version integer)
-         USING (policy_id, version)"
-);
-
-#[derive(Serialize)]
-struct Wanted {
-    policy_id: Uuid,
-    version: i32,
-}
-
-/// Policies that were read already.
-type Known = HashMap<PolicyKey, Policy>;
-
-async fn read(
-    tx: &TenantTx,
-    keys: impl Iterator<Item = PolicyKey>,
-    known: &mut Known,
-) -> Result<()> {
-    let mut wanted: Vec<_> = keys.filter(|key| !known.contains_key(key)).collect();
-    wanted.sort_unstable_by_key(|key| (key.policy_id, key.version));
-    wanted.dedup();
-    if wanted.is_empty() {
-        return Ok(());
-    }
-    let wanted: Vec<_> = wanted
-        .into_iter()
-        .map(|key| Wanted { policy_id: key.policy_id, version: key.version })
-        .collect();
-    let found: Vec<Resolved> = tx.query_sql(POLICIES, [records(&wanted)?]).await?;
-    for Resolved { record, calendar_dates } in found {
-        let key = PolicyKey { policy_id: record.policy_id, version: record.version };
-        known.insert(key, Policy::stored(&record, &calendar_dates)?);
-    }
-    Ok(())
-}
 
 #[derive(Serialize)]
 struct Applied {
@@ -255,96 +194,4 @@ async fn apply_all(
     }
     metrics::counter!("drr_freshness_policies_applied_total").increment(datasets.len() as u64);
     Ok(())
-}
-
-#[derive(FromQueryResult)]
-struct Selected {
-    dataset_id: Uuid,
-}
-
-const OF_SELECTORS: &str = "
-SELECT dataset_id FROM dataset_registry
- WHERE (($1::text IS NULL OR domain = $1) AND tags @> $2)
-    OR (($3::text IS NULL OR domain = $3) AND tags @> $4)
- ORDER BY dataset_id LIMIT $5";
-
-const OF_CALENDAR: &str = "
-SELECT s.dataset_id FROM dataset_refresh_state s
-  JOIN freshness_policy p ON p.policy_id = s.policy_id AND p.version = s.policy_version
- WHERE $1 = ANY (p.exclude_calendars) ORDER BY s.dataset_id LIMIT $2";
-
-fn limited(selected: Vec<Selected>) -> Result<Vec<Uuid>> {
-    if selected.len() > MAX_SELECTED {
-        return Err(Error::LimitExceeded {
-            limit: "selectedDatasets",
-            maximum: MAX_SELECTED as u64,
-        });
-    }
-    Ok(selected.into_iter().map(|row| row.dataset_id).collect())
-}
-
-/// One more than may be selected.
-const LIMIT: i64 = MAX_SELECTED as i64 + 1;
-
-/// The datasets of either selector.
-///
-/// # Errors
-/// [`Error::LimitExceeded`] for more than [`MAX_SELECTED`].
-pub(super) async fn selected(tx: &TenantTx, one: &Selector, other: &Selector) -> Result<Vec<Uuid>> {
-    let domain = |selector: &Selector| selector.domain().map(str::to_owned).into();
-    let tags = |selector: &Selector| selector.tags().to_vec().into();
-    let values = [domain(one), tags(one), domain(other), tags(other), LIMIT.into()];
-    limited(tx.query_sql(OF_SELECTORS, values).await?)
-}
-
-/// The datasets that are judged by a calendar.
-///
-/// # Errors
-/// [`Error::LimitExceeded`] for more than [`MAX_SELECTED`].
-pub(super) async fn judged_by_calendar(tx: &TenantTx, name: &str) -> Result<Vec<Uuid>> {
-    limited(tx.query_sql(OF_CALENDAR, [name.into(), LIMIT.into()]).await?)
-}
-
-#[derive(FromQueryResult)]
-struct AppliedTo {
-    datasets: Vec<Uuid>,
-    #[sea_orm(nested)]
-    resolved: Resolved,
-}
-
-const APPLIED: &str = with_calendars!(
-    "SELECT applied.datasets,",
-    "FROM (SELECT policy_id, policy_version AS version, array_agg(dataset_id) AS datasets
-             FROM dataset_refresh_state WHERE dataset_id = ANY ($1) AND policy_id IS NOT NULL
-            GROUP BY policy_id, policy_version) AS applied
-       JOIN freshness_policy p USING (policy_id, version)"
-);
-
-/// The policies that apply to these datasets, by dataset.
-#[derive(Debug)]
-pub struct AppliedPolicies {
-    policies: Vec<Policy>,
-    by_dataset: HashMap<Uuid, usize>,
-}
-
-impl AppliedPolicies {
-    /// Those that the states of these datasets name, calendars resolved: one statement.
-    ///
-    /// # Errors
-    /// Whatever the database answers.
-    pub async fn read(tx: &TenantTx, datasets: &[Uuid]) -> Result<Self> {
-        let found: Vec<AppliedTo> = tx.query_sql(APPLIED, [datasets.to_vec().into()]).await?;
-        let (mut policies, mut by_dataset) = (Vec::new(), HashMap::new());
-        for AppliedTo { datasets, resolved: Resolved { record, calendar_dates } } in found {
-            by_dataset.extend(datasets.into_iter().map(|id| (id, policies.len())));
-            policies.push(Policy::stored(&record, &calendar_dates)?);
-        }
-        Ok(Self { policies, by_dataset })
-    }
-
-    /// The policy that applies to this one.
-    #[must_use]
-    pub fn of(&self, dataset: Uuid) -> Option<&Policy> {
-        self.policies.get(*self.by_dataset.get(&dataset)?)
-    }
 }

@@ -7,6 +7,7 @@ use super::{
     applying,
     calendars::{self, Calendar, MAX_CALENDARS},
     model::exclusions::parse_dates,
+    selected,
 };
 use crate::{
     audit::{
@@ -88,7 +89,7 @@ pub async fn set(call: &Call, new: NewCalendar) -> Result<Changed> {
         }
         let description = description.map(|description| description.as_str().to_owned());
         calendars::put(tx, call, &name, description, &dates).await?;
-        let datasets = applying::judged_by_calendar(tx, &name).await?;
+        let datasets = selected::of_calendar(tx, &name).await?;
         applying::apply(tx, &datasets, call.now()).await?;
         Ok(Changed::Done(datasets.len()).done(operation, &name))
     })

@@ -10,6 +10,7 @@ use super::{
         Deadline, Driver, Exclusions, MaxAge, Mode, Policy, PolicyKey, Rule, Selector, Target, zone,
     },
     repository::{self, Record},
+    selected,
 };
 use crate::{
     audit::{
@@ -241,7 +242,7 @@ pub async fn set_for_selector(
         let changed = if versions.is(expected) {
             policy.version = versions.next()?;
             let key = add(tx, call, policy).await?;
-            let datasets = applying::selected(tx, &selector, &before).await?;
+            let datasets = selected::of_selectors(tx, &selector, &before).await?;
             applying::apply(tx, &datasets, call.now()).await?;
             Changed::Done(key, datasets.len())
         } else {
@@ -256,8 +257,8 @@ async fn in_force(tx: &TenantTx, policy_id: Uuid) -> Result<Option<Record>> {
     Ok(repository::latest(tx, policy_id).await?.filter(|record| !record.removed))
 }
 
-/// Takes a policy away: of a dataset, which has the dataset's id, or of a selector. What it was for
-/// is then judged by the next most specific policy.
+/// Takes a policy away: of a dataset (`own`), which has the dataset's id, or any. What it was for is
+/// then judged by the next most specific policy.
 ///
 /// # Errors
 /// [`Error::Forbidden`]; [`Error::NotFound`] for a missing, a foreign or a removed policy,
@@ -265,12 +266,14 @@ async fn in_force(tx: &TenantTx, policy_id: Uuid) -> Result<Option<Record>> {
 pub async fn remove(
     call: &Call,
     which: Result<Uuid>,
+    own: bool,
     expected_version: Option<i32>,
 ) -> Result<Changed> {
     let operation = Operation::FreshnessPolicyRemove;
     trail::change(call, operation, None, async { which }, async |tx, id| {
         let missing = || Error::NotFound("freshness policy");
-        let target = in_force(tx, id).await?.ok_or_else(missing)?.dataset_id;
+        let found = in_force(tx, id).await?.filter(|record| !own || record.dataset_id.is_some());
+        let target = found.ok_or_else(missing)?.dataset_id;
         match target {
             Some(_) => applying::hold(tx).await?,
             None => applying::hold_all(tx).await?,
@@ -289,7 +292,7 @@ pub async fn remove(
                 Some(dataset_id) => vec![dataset_id],
                 None => {
                     let selector = Selector::parse(record.selector_domain, record.selector_tags)?;
-                    applying::selected(tx, &selector, &selector).await?
+                    selected::of_selectors(tx, &selector, &selector).await?
                 }
             };
             applying::apply(tx, &datasets, call.now()).await?;

@@ -87,6 +87,13 @@ impl Freshness {
     }
 }
 
+impl Freshness {
+    /// The first deadline that the last success does not cover, of a policy with deadlines.
+    pub(crate) const fn next_deadline(&self) -> Option<DateTime<Utc>> {
+        self.deadline
+    }
+}
+
 /// How fresh a dataset is now: by the instants in its state, which stand whatever the policy.
 pub(crate) async fn freshness(context: &Context<'_>, dataset_id: Uuid) -> Result<Freshness> {
     call(context)?.authorize(Operation::FreshnessRead)?;

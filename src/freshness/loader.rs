@@ -5,8 +5,11 @@ use std::collections::HashMap;
 
 use uuid::Uuid;
 
-pub use super::applying::{AppliedPolicies, apply, apply_to_new, hold};
 use super::repository::{self, Record};
+pub use super::{
+    applied::AppliedPolicies,
+    applying::{apply, apply_to_new, hold},
+};
 use crate::{
     batch::{BatchRead, Batched},
     db::TenantTx,

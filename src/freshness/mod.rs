@@ -5,6 +5,7 @@
 //! up to date in the transaction of whatever they depend on ([`applying`]); a verdict is computed when
 //! it is read, from these instants, and never stored.
 
+mod applied;
 mod applying;
 pub mod calendar_command;
 pub mod calendars;
@@ -16,3 +17,4 @@ pub mod model;
 mod mutation;
 mod policy_graphql;
 pub mod repository;
+mod selected;

@@ -1,7 +1,7 @@
 //! Freshness as a pure function of (now, policy, last success).
 //!
 //! # The boundary
-//! A limit is still kept at exactly its instant, as dbt and Dagster have it (`age > warn_after`):
+//! A limit is still kept at exactly its instant, as dbt has it (`age > warn_after`; Dagster: `≥`):
 //!
 //! | status | while |
 //! |---|---|

@@ -176,12 +176,13 @@ async fn remove(
         (None, Some(id)) => uuid(id, "policyId"),
         _ => Err(Error::bad_input("datasetId", "must be given, or policyId in its place")),
     };
-    let changed = command::remove(call(context)?, which.clone(), input.expected_version).await?;
+    let (call, own) = (call(context)?, input.dataset_id.is_some());
+    let changed = command::remove(call, which.clone(), own, input.expected_version).await?;
     let (status, selected) = match changed {
         Changed::Done(_, selected) => (RemoveFreshnessPolicyStatus::Removed, selected),
         Changed::OtherVersion => (RemoveFreshnessPolicyStatus::VersionConflict, 0),
     };
-    let dataset_id = which.ok().filter(|_| input.dataset_id.is_some());
+    let dataset_id = which.ok().filter(|_| own);
     let dataset = Dataset::shown(context, dataset_id).await;
     Ok(RemoveFreshnessPolicyPayload { status, dataset, selected_datasets: whole(selected) })
 }

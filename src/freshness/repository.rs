@@ -40,7 +40,7 @@ impl Policy {
             let (warn, fail) = (record.warn_after_seconds, record.fail_after_seconds);
             let rule = match (&record.deadline_cron, record.lower_bound_seconds) {
                 (Some(cron), Some(bound)) => {
-                    Rule::Deadline(Deadline::parse(cron.clone(), bound, warn, fail)?)
+                    Rule::Deadline(Deadline::accepted(cron.clone(), bound, warn, fail)?)
                 }
                 _ => Rule::MaxAge(MaxAge::parse(warn, fail)?),
             };

@@ -14,6 +14,10 @@ pub mod sdl;
 use async_graphql::{Context, EmptySubscription, MergedObject, Request, Schema};
 
 use crate::{
+    breach::{
+        graphql::{BreachMutation, BreachQuery},
+        loader::{BreachPages, Breaches, Mutes, OpenBreaches},
+    },
     call::Call,
     dataset::{
         graphql::{DatasetMutation, DatasetQuery},
@@ -23,6 +27,8 @@ use crate::{
         graphql::{FreshnessMutation, FreshnessQuery},
         loader::{Policies, PolicyVersions},
     },
+    history::loader::{PolicyHistories, RecentRuns, RunRanges, SuccessRanges},
+    lineage::loader::{RootCauses, Walks},
     refresh::{
         graphql::{RefreshMutation, RefreshQuery},
         loader::{LogsOfRuns, RunPages, Runs, States, Verdicts},
@@ -31,11 +37,11 @@ use crate::{
 
 /// Everything that can be read.
 #[derive(Debug, Default, MergedObject)]
-pub struct Query(DatasetQuery, FreshnessQuery, RefreshQuery, me::MeQuery);
+pub struct Query(BreachQuery, DatasetQuery, FreshnessQuery, RefreshQuery, me::MeQuery);
 
 /// Everything that can be changed.
 #[derive(Debug, Default, MergedObject)]
-pub struct Mutation(DatasetMutation, FreshnessMutation, RefreshMutation);
+pub struct Mutation(BreachMutation, DatasetMutation, FreshnessMutation, RefreshMutation);
 
 /// The schema of the subgraph.
 pub type Subgraph = Schema<Query, Mutation, EmptySubscription>;
@@ -67,10 +73,20 @@ pub fn with_call(request: Request, call: Call) -> Request {
         .data(States::new(&call))
         .data(Policies::new(&call))
         .data(PolicyVersions::new(&call))
+        .data(Breaches::new(&call))
+        .data(OpenBreaches::new(&call))
+        .data(BreachPages::new(&call))
+        .data(Mutes::new(&call))
         .data(Runs::new(&call))
         .data(LogsOfRuns::new(&call))
         .data(RunPages::new(&call))
         .data(Verdicts::new(&call))
+        .data(RunRanges::new(&call))
+        .data(SuccessRanges::new(&call))
+        .data(RecentRuns::new(&call))
+        .data(PolicyHistories::new(&call))
+        .data(Walks::new(&call))
+        .data(RootCauses::new(&call))
         .data(call)
 }
 

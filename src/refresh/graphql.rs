@@ -27,6 +27,7 @@ use crate::{
         scalars::{BigInt, uuid},
         shared,
     },
+    history::graphql::{self as history, ExpectedRun, RefreshAnomaly},
 };
 
 /// The state of a run.
@@ -59,6 +60,23 @@ pub enum RefreshStatus {
     Failed,
 }
 
+/// Where a source watermark came from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Enum)]
+#[graphql(remote = "model::WatermarkOrigin")]
+pub enum WatermarkOrigin {
+    /// An event of a run said it.
+    Openlineage,
+    /// dbt measured it (`max_loaded_at` of a source).
+    DbtSources,
+    /// A refresh state was reported as such.
+    RefreshState,
+}
+
+fn origin(stored: Option<&str>) -> Result<Option<WatermarkOrigin>> {
+    let origin = stored.map(str::parse::<model::WatermarkOrigin>).transpose();
+    Ok(origin.map_err(Error::internal)?.map(Into::into))
+}
+
 /// A namespace and a name there, as OpenLineage names a job.
 #[derive(Debug, SimpleObject)]
 pub struct Job {
@@ -66,6 +84,12 @@ pub struct Job {
     namespace: String,
     /// Its name there.
     name: String,
+}
+
+impl Job {
+    pub(crate) const fn new(namespace: String, name: String) -> Self {
+        Self { namespace, name }
+    }
 }
 
 /// What became of the refreshes of a dataset so far: a function of the set of its runs, whatever
@@ -130,9 +154,35 @@ impl RefreshState {
         self.0.source_watermark
     }
 
-    /// Failed runs since the last completed one.
+    /// Where that watermark came from.
+    async fn source_watermark_origin(&self) -> Result<Option<WatermarkOrigin>> {
+        origin(self.0.source_watermark_origin.as_deref())
+    }
+
+    /// When the last failed run ended.
+    async fn last_failure_at(&self) -> Option<DateTime<Utc>> {
+        self.0.last_failure_at
+    }
+
+    /// The last failed run.
+    async fn last_failure_run_id(&self) -> Option<ID> {
+        self.0.last_failure_run_id.map(Into::into)
+    }
+
+    /// Failed runs since the last completed one, of those that the log still has; at least 1 if the
+    /// last run that completed or failed did fail.
     async fn consecutive_failures(&self) -> i32 {
         self.0.consecutive_failures
+    }
+
+    /// When the next run is to be expected; nothing while there are fewer than three to go by.
+    async fn expected_next_run(&self, context: &Context<'_>) -> Nullable<ExpectedRun> {
+        nullable(history::expected_next_run(context, self.0.dataset_id).await)
+    }
+
+    /// What is unlike the dataset's other runs about the last one.
+    async fn anomalies(&self, context: &Context<'_>) -> Nullable<Vec<RefreshAnomaly>> {
+        nullable(history::anomalies(context, self.0.dataset_id).await.map(Some))
     }
 
     /// When this was last brought up to date.
@@ -213,6 +263,11 @@ impl DatasetRun {
     /// How far the source had come that the run read.
     async fn source_watermark(&self) -> Option<DateTime<Utc>> {
         self.0.source_watermark
+    }
+
+    /// Where that watermark came from.
+    async fn source_watermark_origin(&self) -> Result<Option<WatermarkOrigin>> {
+        origin(self.0.source_watermark_origin.as_deref())
     }
 
     /// Whether events contradicted each other about how the run ended.

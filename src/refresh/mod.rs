@@ -9,6 +9,7 @@
 
 pub mod external;
 pub mod graphql;
+mod link;
 pub mod loader;
 pub mod model;
 mod mutation;
@@ -18,5 +19,6 @@ pub mod record;
 pub mod report;
 pub mod repository;
 mod resolve;
+mod retained;
 mod state_store;
 mod store;

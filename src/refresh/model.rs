@@ -10,7 +10,7 @@ pub mod state;
 
 pub use event::{
     ContentHash, DatasetEvent, DatasetFacets, Event, EventType, Input, JobEvent, JobName,
-    NominalTime, Output, OutputStatistics, RunEvent,
+    NominalTime, Output, OutputStatistics, RunEvent, WatermarkOrigin,
 };
-pub use fold::{MergeError, OutputFold, RunFold, RunState};
+pub use fold::{InputFold, MergeError, OutputFold, RunFold, RunState};
 pub use state::{DatasetRuns, RefreshState, RefreshStatus, RunRow};

@@ -32,7 +32,9 @@ mod place;
 mod time;
 
 /// The facet of an output (among its `outputFacets`) by which a producer says how far the source had
-/// come: `{"at": <date-time>}`. OpenLineage has none of its own for this.
+/// come: `{"at": <date-time>}`, and optionally `"origin"`, one of the names of
+/// [`WatermarkOrigin`](super::model::WatermarkOrigin), `OPENLINEAGE` unless said otherwise. OpenLineage
+/// has no facet of its own for this.
 pub const SOURCE_WATERMARK_FACET: &str = "drr_sourceWatermark";
 
 /// The longest error message that is kept, in characters; the payload has all of it.

@@ -12,6 +12,7 @@ use uuid::Uuid;
 
 use super::{
     external::{model::Verdict, store as verdicts},
+    link,
     model::{ContentHash, Event, RunEvent, RunFold},
     observed,
     resolve::{self, Ids},
@@ -25,6 +26,7 @@ use crate::{
     },
     auth::policy::Operation,
     call::Call,
+    dataset::model::DatasetName,
     db::TenantTx,
     error::{Coded, Error, Result},
 };
@@ -152,8 +154,14 @@ type Events = BTreeMap<usize, Event>;
 /// Why events are refused, by their place in the batch.
 type Refused = HashMap<usize, Error>;
 
-/// A run that is not as it was, and where it was in the log, if it was there.
-type Changed = (RunFold, Option<DateTime<Utc>>);
+/// A run that is not as it was.
+struct Changed {
+    run: RunFold,
+    /// Where it was in the log, if it was there.
+    before: Option<DateTime<Utc>>,
+    /// Whether what it reads or writes is not as it was.
+    relinked: bool,
+}
 
 /// Folds the events of the batch into their runs and stores these; answers those that are not as
 /// they were. An event of another job than its run is refused.
@@ -176,7 +184,8 @@ async fn merge_runs(
     }
     let inserted = store::insert_runs(tx, &fresh.values().collect::<Vec<_>>(), call.now()).await?;
     let inserted: Vec<_> = inserted.iter().filter_map(|id| fresh.remove(id)).collect();
-    let mut changed: Vec<_> = inserted.into_iter().map(|run| (run, None)).collect();
+    let new = |run| Changed { run, before: None, relinked: true };
+    let mut changed: Vec<_> = inserted.into_iter().map(new).collect();
     if !fresh.is_empty() {
         let known: Vec<_> = fresh.into_keys().collect();
         changed.extend(merge_known(tx, call, events, &known, refused).await?);
@@ -201,11 +210,13 @@ async fn merge_known(
             absorb(&mut run, index, event, refused);
         }
         if run != stored {
-            changed.push((run, Some(stored.effective_at())));
+            let relinked = run.inputs() != stored.inputs()
+                || !run.outputs().keys().eq(stored.outputs().keys());
+            changed.push(Changed { run, before: Some(stored.effective_at()), relinked });
         }
     }
     if !changed.is_empty() {
-        let runs: Vec<_> = changed.iter().map(|(run, _)| run).collect();
+        let runs: Vec<_> = changed.iter().map(|changed| &changed.run).collect();
         store::update_runs(tx, &runs, call.now()).await?;
     }
     Ok(changed)
@@ -241,7 +252,7 @@ async fn insert_events(
 async fn update_runs(tx: &TenantTx, call: &Call, changed: &[Changed], ids: &Ids) -> Result<()> {
     let moved: Vec<_> = changed
         .iter()
-        .filter_map(|(run, before)| {
+        .filter_map(|Changed { run, before, .. }| {
             let from = (*before)?;
             let to = run.effective_at();
             (from != to).then_some(Moved { run_id: run.run_id(), from, to })
@@ -250,10 +261,10 @@ async fn update_runs(tx: &TenantTx, call: &Call, changed: &[Changed], ids: &Ids)
     if !moved.is_empty() {
         store::move_log(tx, &moved).await?;
     }
-    let ids = resolve::outputs(tx, changed.iter().map(|(run, _)| run), ids).await?;
+    let ids = resolve::named(tx, &wanted(changed), ids).await?;
     // Two outputs of a run may be two names of one dataset: the first one stands.
     let mut rows = BTreeMap::new();
-    for (run, _) in changed {
+    for Changed { run, .. } in changed {
         for (name, output) in run.outputs() {
             if let Some(dataset_id) = ids.get(name) {
                 rows.entry((*dataset_id, run.run_id()))
@@ -269,9 +280,19 @@ async fn update_runs(tx: &TenantTx, call: &Call, changed: &[Changed], ids: &Ids)
     let rows: Vec<_> = rows.into_values().collect();
     // The states are locked before the log is written, so that of two writers of a dataset the
     // second one sees all that the first one wrote.
-    state_store::lock(tx, &datasets).await?;
+    let known = state_store::lock(tx, &datasets).await?;
     store::upsert_log(tx, &rows).await?;
-    state_store::refresh(tx, &datasets, call.now()).await
+    state_store::refresh(tx, &known, call.now()).await?;
+    let relinked = changed.iter().filter(|changed| changed.relinked);
+    link::link(tx, relinked.map(|changed| &changed.run), &ids).await
+}
+
+/// The names of the datasets that bringing up to the changed runs is about: what they write, and of
+/// those whose edges are to be written what they read.
+fn wanted(changed: &[Changed]) -> HashSet<&DatasetName> {
+    let read = changed.iter().filter(|changed| changed.relinked);
+    let read = read.flat_map(|changed| changed.run.inputs().keys());
+    changed.iter().flat_map(|changed| changed.run.outputs().keys()).chain(read).collect()
 }
 
 fn entry(operation: Operation, event: Option<&Event>, outcome: &Recorded, ids: &Ids) -> Entry {

@@ -66,6 +66,9 @@ SELECT log.* FROM unnest($1::uuid[]) AS wanted (dataset_id), LATERAL (
      AND effective_at <= $3 AND (effective_at, run_id) < ($3, $4)
    ORDER BY effective_at DESC, run_id DESC LIMIT $2) AS log";
 
+/// The statements that read the log for boards, by what they read.
+pub const STATEMENTS: [(&str, &str); 2] = [("latest", LATEST), ("latest after", LATEST_AFTER)];
+
 /// The latest `limit` runs of each of these datasets, after `after`, latest first.
 ///
 /// # Errors

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use chrono::{DateTime, Utc};
 use uuid::Uuid;
 
-use super::model::{DatasetFacets, Event, RunFold};
+use super::model::{DatasetFacets, Event};
 use crate::{
     call::Call,
     dataset::{
@@ -69,20 +69,13 @@ fn reported(at: DateTime<Utc>, facets: &DatasetFacets) -> Reported {
     }
 }
 
-/// `ids`, and those of the outputs that only earlier events of these runs named.
-pub(super) async fn outputs<'a>(
-    tx: &TenantTx,
-    runs: impl Iterator<Item = &'a RunFold>,
-    ids: &Ids,
-) -> Result<Ids> {
-    let missing: HashSet<_> = runs
-        .flat_map(|run| run.outputs().keys())
-        .filter(|name| !ids.contains_key(name))
-        .cloned()
-        .collect();
+/// `ids`, and those of the names that only earlier events of the runs have.
+pub(super) async fn named(tx: &TenantTx, names: &HashSet<&DatasetName>, ids: &Ids) -> Result<Ids> {
+    let missing = names.iter().filter(|name| !ids.contains_key(**name));
+    let missing: Vec<_> = missing.map(|name| (*name).clone()).collect();
     let mut ids = ids.clone();
     if !missing.is_empty() {
-        ids.extend(loader::ids(tx, &missing.into_iter().collect::<Vec<_>>()).await?);
+        ids.extend(loader::ids(tx, &missing).await?);
     }
     Ok(ids)
 }

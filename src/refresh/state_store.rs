@@ -7,7 +7,11 @@ use sea_orm::FromQueryResult;
 use serde::Serialize;
 use uuid::Uuid;
 
-use super::model::{DatasetRuns, RefreshState, RunRow, RunState};
+use super::{
+    model::{DatasetRuns, RefreshState, RunRow, RunState, WatermarkOrigin},
+    repository::State,
+    retained,
+};
 use crate::{
     db::{TenantTx, records},
     error::{Error, Result},
@@ -17,11 +21,10 @@ use crate::{
     },
 };
 
-// Nothing but the lock: what a statement that waited for a lock reads beside the locked rows is as
-// it was before it waited.
+// Nothing but the locked rows: what a statement that waited for a lock reads beside them is as it was
+// before it waited.
 const LOCK: &str = "
-SELECT dataset_id FROM dataset_refresh_state WHERE dataset_id = ANY ($1)
- ORDER BY dataset_id FOR UPDATE";
+SELECT * FROM dataset_refresh_state WHERE dataset_id = ANY ($1) ORDER BY dataset_id FOR UPDATE";
 
 #[derive(FromQueryResult)]
 struct Deciding {
@@ -34,21 +37,24 @@ struct Deciding {
     row_count: Option<i64>,
     byte_count: Option<i64>,
     source_watermark: Option<DateTime<Utc>>,
+    source_watermark_origin: Option<String>,
 }
 
 // Each part is one step into an index of each partition, however long the log is.
 const DECIDING: &str = "
 SELECT wanted.dataset_id, run.* FROM unnest($1::uuid[]) AS wanted (dataset_id), LATERAL (
   (SELECT 'LAST' AS part, run_id, effective_at, ended_at, state, row_count, byte_count,
-          source_watermark
+          source_watermark, source_watermark_origin
      FROM dataset_run_log WHERE dataset_id = wanted.dataset_id AND state <> 'NEW'
     ORDER BY effective_at DESC, run_id DESC LIMIT 1)
   UNION ALL
-  (SELECT 'SUCCESS', run_id, effective_at, ended_at, state, row_count, byte_count, source_watermark
+  (SELECT 'SUCCESS', run_id, effective_at, ended_at, state, row_count, byte_count, source_watermark,
+          source_watermark_origin
      FROM dataset_run_log WHERE dataset_id = wanted.dataset_id AND state = 'COMPLETED'
     ORDER BY ended_at DESC, run_id DESC LIMIT 1)
   UNION ALL
-  (SELECT 'FAILURE', run_id, effective_at, ended_at, state, row_count, byte_count, source_watermark
+  (SELECT 'FAILURE', run_id, effective_at, ended_at, state, row_count, byte_count, source_watermark,
+          source_watermark_origin
      FROM dataset_run_log WHERE dataset_id = wanted.dataset_id AND state = 'FAILED'
     ORDER BY ended_at DESC, run_id DESC LIMIT 1)
 ) AS run";
@@ -74,18 +80,19 @@ SELECT since.dataset_id, count(*) AS failures
          coalesce(since.run_id, '00000000-0000-0000-0000-000000000000'))
  GROUP BY since.dataset_id";
 
-/// Locks the refresh states of these datasets until the transaction ends.
-pub(super) async fn lock(tx: &TenantTx, datasets: &[Uuid]) -> Result<()> {
-    tx.execute_sql(LOCK, [datasets.to_vec().into()]).await?;
-    Ok(())
+/// Locks the refresh states of these datasets until the transaction ends; answers them as they are.
+pub(super) async fn lock(tx: &TenantTx, datasets: &[Uuid]) -> Result<Vec<State>> {
+    Ok(tx.query_sql(LOCK, [datasets.to_vec().into()]).await?)
 }
 
 /// Brings locked refresh states up to what the log says. Statements of their own read the log and
 /// the policies, and so with snapshots of their own: what another writer committed before it gave up
 /// the lock is seen.
-pub(super) async fn refresh(tx: &TenantTx, locked: &[Uuid], now: DateTime<Utc>) -> Result<()> {
-    let policies = AppliedPolicies::read(tx, locked).await?;
-    let mut runs = deciding(tx, locked).await?;
+pub(super) async fn refresh(tx: &TenantTx, known: &[State], now: DateTime<Utc>) -> Result<()> {
+    let locked: Vec<_> = known.iter().map(|state| state.dataset_id).collect();
+    let policies = AppliedPolicies::read(tx, &locked).await?;
+    let mut runs = deciding(tx, &locked).await?;
+    retained::keep(tx, known, &mut runs).await?;
     count_failures(tx, &mut runs).await?;
     let rows = locked
         .iter()
@@ -111,14 +118,15 @@ async fn deciding(tx: &TenantTx, datasets: &[Uuid]) -> Result<HashMap<Uuid, Data
             row_count: row.row_count,
             byte_count: row.byte_count,
             source_watermark: row.source_watermark,
+            source_watermark_origin: row
+                .source_watermark_origin
+                .map(|origin| origin.parse().map_err(Error::internal))
+                .transpose()?,
         };
         match row.part.as_str() {
             "LAST" => runs.last_run = Some(run),
-            "SUCCESS" => {
-                runs.last_success = Some(run.clone());
-                runs.decide(run);
-            }
-            _ => runs.decide(run),
+            "SUCCESS" => runs.last_success = Some(run),
+            _ => runs.last_failure = Some(run),
         }
     }
     Ok(runs)
@@ -128,9 +136,7 @@ async fn count_failures(tx: &TenantTx, runs: &mut HashMap<Uuid, DatasetRuns>) ->
     // A dataset whose last decisive run succeeded has no failure since.
     let since: Vec<_> = runs
         .iter()
-        .filter(|(_, runs)| {
-            runs.last_decisive.as_ref().is_some_and(|run| run.state == RunState::Failed)
-        })
+        .filter(|(_, runs)| runs.last_decisive().is_some_and(|run| run.state == RunState::Failed))
         .map(|(dataset_id, runs)| Since {
             dataset_id: *dataset_id,
             ended_at: runs.last_success.as_ref().and_then(|run| run.ended_at),
@@ -162,6 +168,9 @@ struct StateRecord {
     row_count: Option<i64>,
     byte_count: Option<i64>,
     source_watermark: Option<DateTime<Utc>>,
+    source_watermark_origin: Option<&'static str>,
+    last_failure_at: Option<DateTime<Utc>>,
+    last_failure_run_id: Option<Uuid>,
     consecutive_failures: i32,
     freshness_basis: &'static str,
     warn_at: DateTime<Utc>,
@@ -184,6 +193,9 @@ impl StateRecord {
             row_count: state.row_count,
             byte_count: state.byte_count,
             source_watermark: state.source_watermark,
+            source_watermark_origin: state.source_watermark_origin.map(WatermarkOrigin::as_str),
+            last_failure_at: state.last_failure_at,
+            last_failure_run_id: state.last_failure_run_id,
             consecutive_failures: state.consecutive_failures,
             freshness_basis: timing.basis.as_str(),
             warn_at,
@@ -198,12 +210,15 @@ UPDATE dataset_refresh_state s SET
   last_success_run_id = new.last_success_run_id, last_run_id = new.last_run_id,
   last_run_at = new.last_run_at, last_run_state = new.last_run_state,
   running_since = new.running_since, row_count = new.row_count, byte_count = new.byte_count,
-  source_watermark = new.source_watermark, consecutive_failures = new.consecutive_failures,
+  source_watermark = new.source_watermark, source_watermark_origin = new.source_watermark_origin,
+  last_failure_at = new.last_failure_at, last_failure_run_id = new.last_failure_run_id,
+  consecutive_failures = new.consecutive_failures,
   freshness_basis = new.freshness_basis, warn_at = new.warn_at, stale_at = new.stale_at,
   updated_at = $2
 FROM jsonb_to_recordset($1) AS new (
   dataset_id uuid, status text, last_success_at timestamptz, last_success_run_id uuid,
   last_run_id uuid, last_run_at timestamptz, last_run_state text, running_since timestamptz,
-  row_count bigint, byte_count bigint, source_watermark timestamptz, consecutive_failures integer,
+  row_count bigint, byte_count bigint, source_watermark timestamptz, source_watermark_origin text,
+  last_failure_at timestamptz, last_failure_run_id uuid, consecutive_failures integer,
   freshness_basis text, warn_at timestamptz, stale_at timestamptz)
 WHERE s.dataset_id = new.dataset_id";

@@ -2,14 +2,14 @@
 //!
 //! Locks are taken in one order, so that writers wait for each other and never dead-lock: new runs
 //! by id, then known runs by id, then (where a dataset is new) the tenant's policies, then names of
-//! datasets, then refresh states by dataset id.
+//! datasets, then refresh states by dataset id, then edges of the lineage by their ends.
 
 use chrono::{DateTime, Utc};
 use sea_orm::{FromQueryResult, JsonValue};
 use serde::Serialize;
 use uuid::Uuid;
 
-use super::model::{ContentHash, Event, OutputFold, RunFold};
+use super::model::{ContentHash, Event, OutputFold, RunFold, WatermarkOrigin};
 use crate::{
     db::{TenantTx, records},
     error::{Error, Result},
@@ -214,6 +214,7 @@ pub(super) struct LogRecord<'a> {
     byte_count: Option<i64>,
     file_count: Option<i64>,
     source_watermark: Option<DateTime<Utc>>,
+    source_watermark_origin: Option<&'static str>,
     conflict: bool,
     error_message: Option<&'a str>,
 }
@@ -235,6 +236,7 @@ impl<'a> LogRecord<'a> {
             byte_count: statistics.byte_count,
             file_count: statistics.file_count,
             source_watermark: output.source_watermark(),
+            source_watermark_origin: output.source_watermark_origin().map(WatermarkOrigin::as_str),
             conflict: run.conflict(),
             error_message: run.error_message(),
         }
@@ -244,17 +246,21 @@ impl<'a> LogRecord<'a> {
 const UPSERT_LOG: &str = "
 INSERT INTO dataset_run_log AS log
   (tenant_id, dataset_id, effective_at, run_id, job_namespace, job_name, state, started_at, ended_at,
-   row_count, byte_count, file_count, source_watermark, conflict, error_message)
+   row_count, byte_count, file_count, source_watermark, source_watermark_origin, conflict,
+   error_message)
 SELECT current_tenant(), dataset_id, effective_at, run_id, job_namespace, job_name, state, started_at,
-       ended_at, row_count, byte_count, file_count, source_watermark, conflict, error_message
+       ended_at, row_count, byte_count, file_count, source_watermark, source_watermark_origin, conflict,
+       error_message
   FROM jsonb_to_recordset($1) AS new (
     dataset_id uuid, effective_at timestamptz, run_id uuid, job_namespace text, job_name text,
     state text, started_at timestamptz, ended_at timestamptz, row_count bigint, byte_count bigint,
-    file_count bigint, source_watermark timestamptz, conflict boolean, error_message text)
+    file_count bigint, source_watermark timestamptz, source_watermark_origin text, conflict boolean,
+    error_message text)
 ON CONFLICT (tenant_id, dataset_id, effective_at, run_id) DO UPDATE SET
   state = excluded.state, started_at = excluded.started_at, ended_at = excluded.ended_at,
   row_count = excluded.row_count, byte_count = excluded.byte_count,
   file_count = excluded.file_count, source_watermark = excluded.source_watermark,
+  source_watermark_origin = excluded.source_watermark_origin,
   conflict = excluded.conflict, error_message = excluded.error_message";
 
 /// Writes rows of the log, at the place that [`move_log`] left them in.

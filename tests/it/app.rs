@@ -7,12 +7,13 @@ use std::{
 };
 
 use drr::{
-    app::{App, Assembly, StartError},
+    app::{App, Assembly, Breaches, StartError},
     auth::{
         JwksSource, KeySettings, PseudonymKey, TenantId, VerifierSettings,
         policy::Role,
         signing::{DevelopmentKey, TokenRequest},
     },
+    breach::{delivery::Delivered, sweeper::Swept},
     clock::{ManualClock, SharedClock, SystemClock},
     config::{Settings, Sources},
     db::DbSettings,
@@ -47,6 +48,7 @@ pub fn assembly(database: &Database<'_>, clock: SharedClock) -> Assembly {
     Assembly {
         listen: settings.listen,
         limits: settings.limits,
+        retention: settings.retention,
         database: DbSettings {
             connect: database.application(),
             schema: SCHEMA.to_owned(),
@@ -57,6 +59,8 @@ pub fn assembly(database: &Database<'_>, clock: SharedClock) -> Assembly {
         keys: KeySettings::new(JwksSource::Document(KEY.jwks_json())),
         verifier: VerifierSettings::new(ISSUER, AUDIENCE),
         pseudonyms: PseudonymKey::new(&[7; 32]).unwrap(),
+        // Looked for when a test asks for it.
+        breaches: Breaches { sweep_every: None, webhook: None },
         clock,
     }
 }
@@ -97,6 +101,16 @@ impl TestApp {
         change(&mut assembly);
         let app = App::start(assembly).await?;
         Ok(Self { app, database, clock, http: Client::new() })
+    }
+
+    /// Looks for breaches at the clock's instant.
+    pub async fn sweep(&self) -> Swept {
+        self.app.sweeper().pass().await.unwrap()
+    }
+
+    /// Tells the webhook what may be told at the clock's instant.
+    pub async fn deliver(&self) -> Delivered {
+        self.app.deliverer().unwrap().pass().await.unwrap()
     }
 
     /// Ends the service as SIGTERM does.

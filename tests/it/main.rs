@@ -6,6 +6,8 @@ mod app;
 #[cfg(test)]
 mod architecture;
 #[cfg(test)]
+mod breach;
+#[cfg(test)]
 mod cluster;
 #[cfg(test)]
 mod controls;
@@ -30,6 +32,8 @@ mod once;
 #[cfg(test)]
 mod operations;
 #[cfg(test)]
+mod plans;
+#[cfg(test)]
 mod policy;
 #[cfg(test)]
 mod program;
@@ -37,6 +41,8 @@ mod program;
 mod readme;
 #[cfg(test)]
 mod rest;
+#[cfg(test)]
+mod retention;
 #[cfg(test)]
 mod sdl;
 #[cfg(test)]

@@ -20,6 +20,10 @@ pub struct World {
     pub app: TestApp,
     kept: String,
     retired: String,
+    /// A breach of a third one.
+    breach: String,
+    /// An hour ahead.
+    soon: String,
 }
 
 const RUN: &str = "0190a000-0000-7000-8000-00000000000a";
@@ -29,7 +33,7 @@ impl World {
         let app = TestApp::start().await;
         let writer = app.token(TENANT, Role::RuntimeWriter);
         let mut ids = Vec::new();
-        for name in ["kept", "retired"] {
+        for name in ["kept", "retired", "late"] {
             let event = run_event("COMPLETE", "2026-11-01T00:00:00Z", RUN, name);
             let (status, report) = app.lineage(&writer, &event).await;
             assert_eq!(status, StatusCode::CREATED, "{report:#}");
@@ -38,7 +42,15 @@ impl World {
             let data = app.data(&reader, query, json!({ "n": name })).await;
             ids.push(data["datasets"]["nodes"][0]["id"].as_str().unwrap().to_owned());
         }
-        Self { app, retired: ids.remove(1), kept: ids.remove(0) }
+        let late = "mutation($id: ID!) { setFreshnessPolicy(input: { datasetId: $id, maxAge: { failAfterSeconds: 60 } }) { status } }";
+        let admin = app.token(TENANT, Role::TenantAdmin);
+        app.data(&admin, late, json!({ "id": ids[2] })).await;
+        assert_eq!(app.sweep().await.opened, 1);
+        let breaches = "{ breaches { nodes { id } } }";
+        let mut data = app.data(&app.token(TENANT, Role::Reader), breaches, json!({})).await;
+        let breach = data["breaches"]["nodes"][0]["id"].take().as_str().unwrap().to_owned();
+        let soon = (app.clock.now() + chrono::TimeDelta::hours(1)).to_rfc3339();
+        Self { app, breach, soon, retired: ids.remove(1), kept: ids.remove(0) }
     }
 }
 
@@ -94,6 +106,40 @@ pub const ENTRIES: &[Entry] = &[
     entry("Query.freshnessCalendars", "freshness.read", "{ freshnessCalendars { name } }", |_| {
         json!({})
     }),
+    entry(
+        "Query.breach",
+        "breach.read",
+        "query($id: ID!) { breach(id: $id) { state } }",
+        |world| json!({ "id": world.breach }),
+    ),
+    entry("Query.breaches", "breach.read", "{ breaches { nodes { state } } }", |_| json!({})),
+    entry("Query.freshnessEvents", "breach.read", "{ freshnessEvents { nodes { type } } }", |_| {
+        json!({})
+    }),
+    entry(
+        "_Entity.Breach",
+        "breach.read",
+        ENTITIES,
+        |world| json!({ "r": [{ "__typename": "Breach", "id": world.breach }] }),
+    ),
+    entry(
+        "Mutation.acknowledgeBreach",
+        "breach.acknowledge",
+        "mutation($id: ID!) { acknowledgeBreach(input: { breachId: $id }) { status } }",
+        |world| json!({ "id": world.breach }),
+    ),
+    entry(
+        "Mutation.muteFreshness",
+        "mute",
+        "mutation($id: ID!, $u: DateTime!) { muteFreshness(input: { datasetId: $id, until: $u, reason: \"r\" }) { status } }",
+        |world| json!({ "id": world.kept, "u": world.soon }),
+    ),
+    entry(
+        "Mutation.unmuteFreshness",
+        "mute",
+        "mutation($id: ID!) { unmuteFreshness(input: { datasetId: $id }) { status } }",
+        |world| json!({ "id": world.kept }),
+    ),
     entry(
         "Query.run",
         "run.read",
@@ -193,6 +239,8 @@ pub const ENTRIES: &[Entry] = &[
 ];
 
 const GRAPHQL: &str = "/graphql";
+/// The routes that answer no request without an idempotency key.
+const REQUIRES_KEY: [&str; 1] = ["/storage-internal/v1/datasets/{id}/refresh-state"];
 
 /// Whether a route is one of REST that is read.
 fn is_read(route: &str) -> bool {
@@ -200,7 +248,22 @@ fn is_read(route: &str) -> bool {
 }
 
 impl Entry {
+    /// A request of its own, under a key of its own where one is required.
     pub fn request(&self, world: &World, url: String) -> RequestBuilder {
+        let request = self.bare(world, url, self.document);
+        if REQUIRES_KEY.contains(&self.reaches) {
+            return request.header("idempotency-key", world.app.clock.new_id().to_string());
+        }
+        request
+    }
+
+    /// A request under a key, one that has its effect.
+    pub fn keyed(&self, world: &World, url: String, key: &str) -> RequestBuilder {
+        let document = self.document.replace(", expectedVersion: -1", "");
+        self.bare(world, url, &document).header("idempotency-key", key)
+    }
+
+    fn bare(&self, world: &World, url: String, document: &str) -> RequestBuilder {
         let variables = (self.variables)(world);
         if is_read(self.reaches) {
             return world.app.http.get(url.replace("{id}", &world.kept));
@@ -213,7 +276,13 @@ impl Entry {
         if self.reaches.starts_with('/') {
             return request.json(&variables);
         }
-        request.json(&json!({ "query": self.document, "variables": variables }))
+        request.json(&json!({ "query": document, "variables": variables }))
+    }
+
+    /// Whether it is a way to change something.
+    pub fn changes(&self) -> bool {
+        let route = self.reaches.starts_with('/') && !is_read(self.reaches);
+        route || self.reaches.starts_with("Mutation.")
     }
 
     /// What comes after the path: a route has that in place of a document.
@@ -471,12 +540,25 @@ fn foreign_and_missing_look_the_same_to_the_last_byte() {
                 Role::RuntimeWriter,
                 "mutation($id: ID!) { recordRunEvents(input: { events: [{ runId: \"0190a000-0000-7000-8000-00000000000b\", job: { namespace: \"n\", name: \"j\" }, eventType: START, eventTime: \"2026-11-01T00:00:00Z\", outputs: [{ datasetId: $id }] }] }) { results { status problem { code message } } } }",
             ),
+            (Role::Reader, "query($id: ID!) { breach(id: $id) { state } }"),
+            (
+                Role::TenantAdmin,
+                "mutation($id: ID!) { acknowledgeBreach(input: { breachId: $id }) { status } }",
+            ),
+            (
+                Role::TenantAdmin,
+                "mutation($id: ID!) { unmuteFreshness(input: { datasetId: $id }) { status } }",
+            ),
             // A role without any right learns nothing either.
             (Role::SchemaReader, "query($id: ID!) { dataset(id: $id) { name } }"),
             (Role::Reader, "mutation($id: ID!) { retireDataset(input: { id: $id }) { status } }"),
         ];
         for (role, document) in by_id {
-            let foreign = if document.contains("run(id") { RUN } else { world.kept.as_str() };
+            let foreign = match document {
+                text if text.contains("run(id") => RUN,
+                text if text.contains("reach(") => world.breach.as_str(),
+                _ => world.kept.as_str(),
+            };
             let foreign = graphql(role, document, json!({ "id": foreign })).await;
             assert_eq!(
                 foreign,
@@ -580,6 +662,7 @@ fn who_may_write_and_not_read_is_shown_nothing_and_the_change_stands() {
         .await
         .unwrap();
         let expected = [
+            ("breach.open", "SUCCESS"),
             ("dataset.register", "REJECTED"),
             ("dataset.register", "SUCCESS"),
             ("dataset.retire", "SUCCESS"),

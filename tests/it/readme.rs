@@ -58,6 +58,25 @@ async fn names(app: &TestApp) -> BTreeSet<String> {
     nodes.map(|node| format!("{} {}", node["name"], node["refreshState"]["status"])).collect()
 }
 
+// D43
+#[test]
+fn its_retry_has_one_effect_and_one_answer() {
+    run(async {
+        let app = TestApp::start().await;
+        let commands = blocks("retry");
+        assert_eq!(commands.len(), 1);
+        // What is told to the reader's eye goes to the output here.
+        let command = commands[0].replace("/dev/stderr", "-");
+        let said = feed(&app, "bash", command).await;
+        let answers: Vec<_> = said.match_indices("{\"data\"").map(|(at, _)| &said[at..]).collect();
+        assert_eq!(answers.len(), 2, "{said}");
+        assert!(answers[0].starts_with(answers[1].trim()), "{said}");
+        assert!(answers[1].contains("REGISTERED"), "{said}");
+        assert_eq!(said.matches("idempotency-replayed: true").count(), 1, "{said}");
+        app.stop().await;
+    });
+}
+
 #[test]
 fn its_commands_work_as_they_stand() {
     run(async {

@@ -1,11 +1,12 @@
 //! Where the key set comes from: a file, a URL, or a text at hand.
 
-use std::{net::IpAddr, path::PathBuf, sync::Arc, time::Duration};
+use std::{path::PathBuf, sync::Arc, time::Duration};
 
-use reqwest::{Client, Url, header::CACHE_CONTROL, redirect, tls};
+use reqwest::{Client, Url, header::CACHE_CONTROL};
 use tokio::io::AsyncReadExt;
 
 use super::{JwksError, JwksSettingsError};
+use crate::outbound::{self, OutboundError};
 
 /// Largest key set that is read, in bytes.
 const MAXIMUM_DOCUMENT_BYTES: u64 = 256 * 1024;
@@ -39,8 +40,12 @@ impl Fetcher {
             JwksSource::File(path) => Ok(Self::File(path.clone())),
             JwksSource::Document(text) => Ok(Self::Document(text.clone())),
             JwksSource::Url(text) => {
-                let url = Url::parse(text).map_err(|_| JwksSettingsError::Url)?;
-                let client = client(&url, timeout)?;
+                // No redirect: it would let whoever answers choose another source of trust.
+                let (client, url) =
+                    outbound::client(text, timeout).map_err(|error| match error {
+                        OutboundError::Address => JwksSettingsError::Url,
+                        OutboundError::Client(error) => JwksSettingsError::Client(error),
+                    })?;
                 Ok(Self::Url { client, url })
             }
         }
@@ -61,24 +66,6 @@ impl Fetcher {
             Self::Url { client, url } => get(client, url.clone()).await,
         }
     }
-}
-
-fn client(url: &Url, timeout: Duration) -> Result<Client, JwksSettingsError> {
-    let host = url.host_str().unwrap_or_default().trim_matches(['[', ']']);
-    let loopback =
-        host == "localhost" || host.parse::<IpAddr>().is_ok_and(|address| address.is_loopback());
-    let secure = url.scheme() == "https" || (url.scheme() == "http" && loopback);
-    if !secure || !url.username().is_empty() || url.password().is_some() {
-        return Err(JwksSettingsError::Url);
-    }
-    // A redirect would let whoever answers choose another source of trust.
-    let builder = Client::builder()
-        .timeout(timeout)
-        .redirect(redirect::Policy::none())
-        .https_only(!loopback)
-        .tls_version_min(tls::Version::TLS_1_3);
-    let builder = if loopback { builder.no_proxy() } else { builder };
-    builder.build().map_err(JwksSettingsError::Client)
 }
 
 async fn get(client: &Client, url: Url) -> Result<Fetched, JwksError> {

@@ -22,7 +22,7 @@ fn expected(role: &str, machine: bool, scopes: &HashSet<&str>, action: &str) -> 
     let manage = scopes.contains("storage.manage.refresh");
     match action {
         "me.read" | "schema.introspect" => true,
-        "dataset.read" | "freshness.read" | "run.read" => match role {
+        "dataset.read" | "freshness.read" | "breach.read" | "run.read" => match role {
             "reader" | "runtime-writer" | "tenant-admin" => read,
             "auditor" => audit,
             _ => false,
@@ -39,7 +39,9 @@ fn expected(role: &str, machine: bool, scopes: &HashSet<&str>, action: &str) -> 
         | "freshness_policy.set_for_selector"
         | "freshness_policy.remove"
         | "freshness_calendar.set"
-        | "freshness_calendar.remove" => role == "tenant-admin" && manage,
+        | "freshness_calendar.remove"
+        | "breach.acknowledge"
+        | "freshness.mute" => role == "tenant-admin" && manage,
         unknown => panic!("no expectation for {unknown}: write one"),
     }
 }
@@ -62,7 +64,7 @@ fn no_wrong_allow_and_no_wrong_deny() {
             }
         }
     }
-    assert_eq!(allowed + denied, 10 * 2 * 16 * 16);
+    assert_eq!(allowed + denied, 10 * 2 * 16 * 19);
     assert!(allowed < denied, "deny is the default");
 }
 

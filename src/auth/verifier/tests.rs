@@ -565,3 +565,27 @@ fn refusals_and_denials_are_counted_by_reason() {
     }
     assert!(!text.contains("dataset.read"));
 }
+
+// D43
+#[tokio::test]
+async fn a_token_for_one_use_has_a_nonce_and_needs_an_identifier() {
+    let bench = bench().await;
+    let mut claims = bench.user();
+    assert_eq!(bench.claims(&claims).await.unwrap().nonce(), None);
+    for (one_time, jti, accepted) in [
+        (json!(false), json!(null), false),
+        (json!(true), json!(""), false),
+        (json!("true"), json!("a"), false),
+        (json!(1), json!("a"), false),
+        (json!(true), json!("a"), true),
+        (json!(true), json!("b"), true),
+    ] {
+        set(&mut claims, "one_time", one_time);
+        set(&mut claims, "jti", jti);
+        assert_eq!(bench.claims(&claims).await.is_ok(), accepted, "{claims}");
+    }
+    let named = bench.claims(&claims).await.unwrap();
+    set(&mut claims, "jti", "a".into());
+    assert_ne!(bench.claims(&claims).await.unwrap().nonce(), named.nonce());
+    assert!(matches!(bench.claims(&without(&claims, "jti")).await, Err(TokenError::Claims)));
+}

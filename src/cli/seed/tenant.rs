@@ -162,6 +162,10 @@ WITH named AS (
   SELECT (SELECT current_tenant()), dataset_id, dataset_id, 1, 'ACTIVE', fail_after / 5 * 4, fail_after,
          created_at, created_at, $5
     FROM named JOIN new USING (dataset_id)
+), directory AS (
+  INSERT INTO tenant_directory (tenant_id)
+  SELECT current_tenant() WHERE EXISTS (SELECT FROM new)
+  ON CONFLICT DO NOTHING
 )
 SELECT d FROM named JOIN new USING (dataset_id)";
 
@@ -234,6 +238,7 @@ WITH dataset AS (
     FROM hashed
 ), deciding AS (
   SELECT d, min(r) FILTER (WHERE state = 'COMPLETED') AS success,
+         min(r) FILTER (WHERE state = 'FAILED') AS failure,
          min(r) FILTER (WHERE state <> 'ABORTED') AS decisive
     FROM hashed GROUP BY d
 ), failures AS (
@@ -243,7 +248,8 @@ WITH dataset AS (
 INSERT INTO dataset_refresh_state
   (tenant_id, dataset_id, status, last_success_at, last_success_run_id, last_run_id, last_run_at,
    last_run_state, row_count, consecutive_failures, policy_id, policy_version,
-   policies_matching, alerting, freshness_basis, warn_at, stale_at, updated_at)
+   policies_matching, alerting, freshness_basis, warn_at, stale_at, updated_at, last_failure_at,
+   last_failure_run_id)
 SELECT (SELECT current_tenant()), dataset.dataset_id,
        CASE decisive.state WHEN 'COMPLETED' THEN 'READY' WHEN 'FAILED' THEN 'FAILED' ELSE 'NEVER' END,
        success.ended_at, success.run_id, latest.run_id, latest.started_at, latest.state,
@@ -251,10 +257,11 @@ SELECT (SELECT current_tenant()), dataset.dataset_id,
        CASE WHEN success.r IS NULL THEN 'UNKNOWN' ELSE 'TIMED' END,
        coalesce(success.ended_at + fail_after / 5 * 4 * interval '1 second', '9999-12-31T00:00:00Z'),
        coalesce(success.ended_at + fail_after * interval '1 second', '9999-12-31T00:00:00Z'),
-       coalesce(latest.ended_at, dataset.created_at)
+       coalesce(latest.ended_at, dataset.created_at), failure.ended_at, failure.run_id
   FROM dataset
   LEFT JOIN deciding USING (d)
   LEFT JOIN failures USING (d)
   LEFT JOIN hashed latest ON latest.d = dataset.d AND latest.r = 1
   LEFT JOIN hashed success ON success.d = dataset.d AND success.r = deciding.success
+  LEFT JOIN hashed failure ON failure.d = dataset.d AND failure.r = deciding.failure
   LEFT JOIN hashed decisive ON decisive.d = dataset.d AND decisive.r = deciding.decisive"#;

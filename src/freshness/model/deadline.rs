@@ -129,7 +129,8 @@ impl Cron {
     /// changed; `None` if it never falls twice. 28 years have every weekday of every leap year.
     #[must_use]
     pub fn shortest_interval(&self) -> Option<TimeDelta> {
-        let within = self.minutes.windows(2).filter_map(|pair| pair[1].checked_sub(pair[0])).min();
+        let pairs = self.minutes.iter().zip(self.minutes.iter().skip(1));
+        let within = pairs.filter_map(|(one, next)| next.checked_sub(*one)).min();
         if within == Some(1) {
             return within.map(|minutes| TimeDelta::minutes(minutes.into()));
         }
@@ -153,7 +154,8 @@ impl Cron {
 /// By when a dataset must have been refreshed, and how long before that a refresh counts.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Deadline {
-    cron: Cron,
+    /// Boxed, so that a rule is small.
+    cron: Box<Cron>,
     lower_bound: Seconds,
     warn_grace: Option<Seconds>,
     fail_grace: Option<Seconds>,
@@ -172,30 +174,42 @@ impl Deadline {
         warn_grace: Option<i64>,
         fail_grace: Option<i64>,
     ) -> Result<Self> {
-        let cron = Cron::parse(cron)?;
-        let lower_bound = Seconds::parse("lowerBoundSeconds", 1, lower_bound)?;
-        let warn_grace = warn_grace.map(|grace| Seconds::parse("warnAfterSeconds", 0, grace));
-        let fail_grace = fail_grace.map(|grace| Seconds::parse("failAfterSeconds", 0, grace));
-        let (warn_grace, fail_grace) =
-            Seconds::in_order("deadline", warn_grace.transpose()?, fail_grace.transpose()?)?;
-        if let Some(interval) = cron.shortest_interval()
-            && interval < lower_bound.duration()
-        {
-            return Err(Error::bad_input(
+        let deadline = Self::accepted(cron, lower_bound, warn_grace, fail_grace)?;
+        match deadline.cron.shortest_interval() {
+            Some(interval) if interval < deadline.lower_bound.duration() => Err(Error::bad_input(
                 "lowerBoundSeconds",
                 format!(
                     "is longer than the shortest time between two deadlines, {} seconds on the \
                      wall clock: one refresh would have to count for both",
                     interval.num_seconds()
                 ),
-            ));
+            )),
+            _ => Ok(deadline),
         }
+    }
+
+    /// The same of one whose interval was found to be long enough before, which takes a while.
+    ///
+    /// # Errors
+    /// As for [`Self::parse`].
+    pub fn accepted(
+        cron: String,
+        lower_bound: i64,
+        warn_grace: Option<i64>,
+        fail_grace: Option<i64>,
+    ) -> Result<Self> {
+        let cron = Box::new(Cron::parse(cron)?);
+        let lower_bound = Seconds::parse("lowerBoundSeconds", 1, lower_bound)?;
+        let warn_grace = warn_grace.map(|grace| Seconds::parse("warnAfterSeconds", 0, grace));
+        let fail_grace = fail_grace.map(|grace| Seconds::parse("failAfterSeconds", 0, grace));
+        let (warn_grace, fail_grace) =
+            Seconds::in_order("deadline", warn_grace.transpose()?, fail_grace.transpose()?)?;
         Ok(Self { cron, lower_bound, warn_grace, fail_grace })
     }
 
     /// The pattern.
     #[must_use]
-    pub const fn cron(&self) -> &Cron {
+    pub fn cron(&self) -> &Cron {
         &self.cron
     }
 

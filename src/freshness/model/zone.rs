@@ -56,8 +56,9 @@ pub(super) enum Showing {
     Twice,
 }
 
-/// The first instant of a date.
-pub(super) fn start_of(zone: Tz, date: NaiveDate) -> Option<DateTime<Utc>> {
+/// The first instant of a date, or of the next one where a place left it out.
+#[must_use]
+pub fn start_of(zone: Tz, date: NaiveDate) -> Option<DateTime<Utc>> {
     instants(zone, date.and_time(NaiveTime::MIN)).1[0]
 }
 

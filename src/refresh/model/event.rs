@@ -28,6 +28,20 @@ crate::wire::wire_enum! {
     }
 }
 
+crate::wire::wire_enum! {
+    /// Where a source watermark came from.
+    #[derive(Serialize, Deserialize)]
+    #[serde(rename_all = "SCREAMING_SNAKE_CASE")]
+    pub enum WatermarkOrigin {
+        /// An event of a run said it.
+        Openlineage = "OPENLINEAGE",
+        /// dbt measured it (`max_loaded_at` of a source).
+        DbtSources = "DBT_SOURCES",
+        /// A refresh state was reported as such, without events of its own.
+        RefreshState = "REFRESH_STATE",
+    }
+}
+
 named_pair! {
     /// The name of a job; the rules are those of [`DatasetName`].
     JobName
@@ -175,6 +189,8 @@ pub struct Output {
     pub statistics: OutputStatistics,
     /// How far the source had come that the run read: everything up to this instant is in.
     pub source_watermark: Option<DateTime<Utc>>,
+    /// Where the watermark came from; present if and only if there is one.
+    pub source_watermark_origin: Option<WatermarkOrigin>,
     /// What is said about the dataset itself.
     pub facets: DatasetFacets,
 }

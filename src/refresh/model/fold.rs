@@ -26,7 +26,7 @@ use crate::{dataset::model::DatasetName, error::Error};
 mod output;
 
 use output::Latest;
-pub use output::OutputFold;
+pub use output::{InputFold, OutputFold};
 
 crate::wire::wire_enum! {
     /// The state of a run.
@@ -106,6 +106,9 @@ pub struct RunFold {
     ends: BTreeMap<End, Ended>,
     nominal_time: Option<Latest<NominalTime>>,
     parent_run_id: Option<Latest<Uuid>>,
+    /// Runs that were stored before inputs were kept have none.
+    #[serde(default, with = "output::as_list", skip_serializing_if = "BTreeMap::is_empty")]
+    inputs: BTreeMap<DatasetName, InputFold>,
     #[serde(with = "output::as_list")]
     outputs: BTreeMap<DatasetName, OutputFold>,
 }
@@ -130,8 +133,12 @@ impl RunFold {
             ends: end.into_iter().collect(),
             nominal_time: Latest::of(event, event.nominal_time),
             parent_run_id: Latest::of(event, event.parent_run_id),
+            inputs: BTreeMap::new(),
             outputs: BTreeMap::new(),
         };
+        for input in &event.inputs {
+            fold.add_input(input.dataset.clone(), InputFold::of(event));
+        }
         for output in &event.outputs {
             fold.add_output(output.dataset.clone(), OutputFold::of(event, output));
         }
@@ -175,10 +182,18 @@ impl RunFold {
         }
         self.nominal_time = Latest::merge(self.nominal_time.take(), other.nominal_time);
         self.parent_run_id = Latest::merge(self.parent_run_id.take(), other.parent_run_id);
+        for (dataset, input) in other.inputs {
+            self.add_input(dataset, input);
+        }
         for (dataset, output) in other.outputs {
             self.add_output(dataset, output);
         }
         Ok(())
+    }
+
+    fn add_input(&mut self, dataset: DatasetName, input: InputFold) {
+        let known = self.inputs.entry(dataset).or_insert(input);
+        *known = known.merge(input);
     }
 
     fn add_output(&mut self, dataset: DatasetName, output: OutputFold) {
@@ -257,6 +272,12 @@ impl RunFold {
     #[must_use]
     pub fn parent_run_id(&self) -> Option<Uuid> {
         self.parent_run_id.map(|latest| latest.value)
+    }
+
+    /// Every dataset that one of its events names as an input.
+    #[must_use]
+    pub const fn inputs(&self) -> &BTreeMap<DatasetName, InputFold> {
+        &self.inputs
     }
 
     /// Every dataset that one of its events names as an output.

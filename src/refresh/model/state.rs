@@ -11,12 +11,15 @@
 //!   when the dataset was last refreshed, how much was written and how far its source had come;
 //! - consecutive failures are the failed runs that ended after it (all of them if there is none).
 //!
+//! Months of the log may be gone, and a state must not forget with them: what it knew of a run that
+//! the log does not have any more, it keeps ([`DatasetRuns::keep`]).
+//!
 //! A run that is [`RunState::New`] has no part in any of this: nothing is known of its state.
 
 use chrono::{DateTime, Utc};
 use uuid::Uuid;
 
-use super::RunState;
+use super::{RunState, WatermarkOrigin};
 
 crate::wire::wire_enum! {
     /// What became of the refreshes of a dataset so far.
@@ -49,6 +52,15 @@ pub struct RunRow {
     pub byte_count: Option<i64>,
     /// How far the source had come.
     pub source_watermark: Option<DateTime<Utc>>,
+    /// Where that watermark came from.
+    pub source_watermark_origin: Option<WatermarkOrigin>,
+}
+
+impl RunRow {
+    /// Its place among those that ended.
+    fn end(&self) -> (Option<DateTime<Utc>>, Uuid) {
+        (self.ended_at, self.run_id)
+    }
 }
 
 /// The few runs of a dataset that decide its refresh state: each is one step into an index, however
@@ -59,19 +71,30 @@ pub struct DatasetRuns {
     pub last_run: Option<RunRow>,
     /// The greatest `(ended_at, run_id)` of the completed ones.
     pub last_success: Option<RunRow>,
-    /// The greatest `(ended_at, run_id)` of the completed and failed ones.
-    pub last_decisive: Option<RunRow>,
+    /// The greatest `(ended_at, run_id)` of the failed ones.
+    pub last_failure: Option<RunRow>,
     /// The number of failed ones with a greater `(ended_at, run_id)` than the last success.
     pub failures_since_success: i32,
 }
 
 impl DatasetRuns {
-    /// Takes `run` as the last decisive one if it ended later than the one known.
-    pub fn decide(&mut self, run: RunRow) {
-        let end = |run: &RunRow| (run.ended_at, run.run_id);
-        if self.last_decisive.as_ref().is_none_or(|known| end(known) < end(&run)) {
-            self.last_decisive = Some(run);
+    /// The greatest `(ended_at, run_id)` of the completed and failed ones.
+    #[must_use]
+    pub fn last_decisive(&self) -> Option<&RunRow> {
+        [&self.last_success, &self.last_failure].into_iter().flatten().max_by_key(|run| run.end())
+    }
+
+    /// Adds what was known of runs that the log does not have any more. What the log has, it has in
+    /// full: `gone` must hold none of it.
+    pub fn keep(&mut self, gone: Self) {
+        fn later<K: Ord>(known: &mut Option<RunRow>, gone: Option<RunRow>, key: fn(&RunRow) -> K) {
+            if known.as_ref().map(key) < gone.as_ref().map(key) {
+                *known = gone;
+            }
         }
+        later(&mut self.last_run, gone.last_run, |run| (run.effective_at, run.run_id));
+        later(&mut self.last_success, gone.last_success, RunRow::end);
+        later(&mut self.last_failure, gone.last_failure, RunRow::end);
     }
 }
 
@@ -98,7 +121,14 @@ pub struct RefreshState {
     pub byte_count: Option<i64>,
     /// How far the source had come at the last success.
     pub source_watermark: Option<DateTime<Utc>>,
-    /// Failed runs since the last success.
+    /// Where that watermark came from.
+    pub source_watermark_origin: Option<WatermarkOrigin>,
+    /// When the last failed run ended.
+    pub last_failure_at: Option<DateTime<Utc>>,
+    /// The last failed run.
+    pub last_failure_run_id: Option<Uuid>,
+    /// Failed runs since the last success, of those that the log still has; at least one if the last
+    /// decisive run failed.
     pub consecutive_failures: i32,
 }
 
@@ -109,7 +139,10 @@ impl RefreshState {
         let last_run = runs.last_run.as_ref();
         let last_success = runs.last_success.as_ref();
         let running = last_run.filter(|run| run.state == RunState::Running);
-        let status = match (running, &runs.last_decisive) {
+        let last_failure = runs.last_failure.as_ref();
+        let last_decisive = runs.last_decisive();
+        let failed = last_decisive.is_some_and(|run| run.state == RunState::Failed);
+        let status = match (running, last_decisive) {
             (Some(_), _) => RefreshStatus::Refreshing,
             (None, Some(run)) if run.state == RunState::Completed => RefreshStatus::Ready,
             (None, Some(_)) => RefreshStatus::Failed,
@@ -126,7 +159,10 @@ impl RefreshState {
             row_count: last_success.and_then(|run| run.row_count),
             byte_count: last_success.and_then(|run| run.byte_count),
             source_watermark: last_success.and_then(|run| run.source_watermark),
-            consecutive_failures: runs.failures_since_success,
+            source_watermark_origin: last_success.and_then(|run| run.source_watermark_origin),
+            last_failure_at: last_failure.and_then(|run| run.ended_at),
+            last_failure_run_id: last_failure.map(|run| run.run_id),
+            consecutive_failures: if failed { runs.failures_since_success.max(1) } else { 0 },
         }
     }
 }

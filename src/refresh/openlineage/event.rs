@@ -187,10 +187,14 @@ impl Reader<'_> {
     fn output(&mut self, place: &Place<'_>) -> Result<Output, Problem> {
         let facets = place.object("facets")?;
         let output_facets = place.object("outputFacets")?;
+        let dataset = dataset_name(place)?;
+        let statistics = self.statistics(output_facets.as_ref(), facets.as_ref());
+        let watermark = self.source_watermark(output_facets.as_ref());
         Ok(Output {
-            dataset: dataset_name(place)?,
-            statistics: self.statistics(output_facets.as_ref(), facets.as_ref()),
-            source_watermark: self.source_watermark(output_facets.as_ref()),
+            dataset,
+            statistics,
+            source_watermark: watermark.map(|(at, _)| at),
+            source_watermark_origin: watermark.map(|(_, origin)| origin),
             facets: self.dataset_facets(facets.as_ref()),
         })
     }
@@ -217,7 +221,10 @@ impl Reader<'_> {
 /// One dataset that an event names twice: what is said first stands, what is said later adds.
 fn merge_output(known: &mut Output, other: Output) {
     known.statistics = known.statistics.or(other.statistics);
-    known.source_watermark = known.source_watermark.or(other.source_watermark);
+    if known.source_watermark.is_none() {
+        known.source_watermark = other.source_watermark;
+        known.source_watermark_origin = other.source_watermark_origin;
+    }
     merge_facets(&mut known.facets, other.facets);
 }
 

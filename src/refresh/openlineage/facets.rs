@@ -13,7 +13,7 @@ use super::{
 use crate::{
     dataset::model::{Description, Owners, profile::MAX_DESCRIPTION_CHARS},
     error::Error,
-    refresh::model::{DatasetFacets, NominalTime, OutputStatistics},
+    refresh::model::{DatasetFacets, NominalTime, OutputStatistics, WatermarkOrigin},
 };
 
 type Facets<'f, 'v> = Option<&'f Place<'v>>;
@@ -62,10 +62,23 @@ impl Reader<'_> {
         current.or(self.facet(facets, "stats", read).unwrap_or_default())
     }
 
-    /// How far the source had come.
-    pub(super) fn source_watermark(&mut self, facets: Facets<'_, '_>) -> Option<DateTime<Utc>> {
+    /// How far the source had come, and who says so.
+    pub(super) fn source_watermark(
+        &mut self,
+        facets: Facets<'_, '_>,
+    ) -> Option<(DateTime<Utc>, WatermarkOrigin)> {
         self.facet(facets, SOURCE_WATERMARK_FACET, |reader, facet| {
-            reader.instant(&facet.required("at")?).map(Some)
+            let at = reader.instant(&facet.required("at")?)?;
+            let origin = match facet.get("origin")? {
+                Some(place) => place.text()?.parse().map_err(|_| {
+                    let known: Vec<_> =
+                        WatermarkOrigin::ALL.iter().map(|known| known.as_str()).collect();
+                    let message = format!("must be one of {}", known.join(", "));
+                    place.problem(EventErrorCode::Invalid, message)
+                })?,
+                None => WatermarkOrigin::Openlineage,
+            };
+            Ok(Some((at, origin)))
         })
     }
 

@@ -16,6 +16,9 @@ audit_event_sequence drr_writer USAGE
 dataset_external_verdict drr_auditor SELECT
 dataset_external_verdict drr_reader SELECT
 dataset_external_verdict drr_writer INSERT,SELECT,UPDATE
+dataset_lineage drr_auditor SELECT
+dataset_lineage drr_reader SELECT
+dataset_lineage drr_writer INSERT,SELECT,UPDATE
 dataset_name drr_auditor SELECT
 dataset_name drr_reader SELECT
 dataset_name drr_writer DELETE,INSERT,SELECT
@@ -30,19 +33,27 @@ dataset_registry drr_writer INSERT,SELECT,UPDATE
 dataset_run_log drr_auditor SELECT
 dataset_run_log drr_reader SELECT
 dataset_run_log drr_writer INSERT,SELECT,UPDATE
+freshness_breach drr_auditor SELECT
+freshness_breach drr_reader SELECT
+freshness_breach drr_writer INSERT,SELECT,UPDATE
 freshness_calendar drr_auditor SELECT
 freshness_calendar drr_reader SELECT
 freshness_calendar drr_writer DELETE,INSERT,SELECT,UPDATE
+freshness_event drr_auditor SELECT
+freshness_event drr_reader SELECT
+freshness_event drr_writer INSERT,SELECT,UPDATE
 freshness_policy drr_auditor SELECT
 freshness_policy drr_reader SELECT
 freshness_policy drr_writer INSERT,SELECT
 idempotency_record drr_writer DELETE,INSERT,SELECT,UPDATE
+lease drr_operator DELETE,INSERT,SELECT,UPDATE
 run drr_auditor SELECT
 run drr_reader SELECT
 run drr_writer INSERT,SELECT,UPDATE
 run_event drr_reader SELECT
 run_event drr_writer INSERT,SELECT
 seaql_migrations drr_operator SELECT
+tenant_directory drr_writer INSERT
 token_nonce drr_writer DELETE,INSERT,SELECT,UPDATE
 ";
 
@@ -72,10 +83,16 @@ fn the_privileges_are_these_and_no_other() {
         let functions = "SELECT format('%s %s', proname, role) FROM pg_proc, unnest($${drr_auditor,
                 drr_ledger,drr_operator,drr_reader,drr_writer,drr_app}$$::text[]) AS role
               WHERE pronamespace = 'storage_drr'::regnamespace AND proname <> 'current_tenant'
-                AND has_function_privilege(role, pg_proc.oid, 'EXECUTE')";
+                AND has_function_privilege(role, pg_proc.oid, 'EXECUTE') ORDER BY 1";
         assert_eq!(
             strings(&mut admin, functions).await,
-            ["ensure_partitions drr_operator", "find_idempotency_records drr_writer"]
+            [
+                "drop_partitions drr_operator",
+                "ensure_partitions drr_operator",
+                "find_idempotency_records drr_writer",
+                "tenants_with_breaches_due drr_operator",
+                "tenants_with_deliveries_due drr_operator",
+            ]
         );
     });
 }
@@ -144,6 +161,11 @@ fn each_role_is_refused_what_it_was_not_given() {
                 "UPDATE freshness_policy SET version = 2",
                 "DELETE FROM freshness_policy",
                 "DELETE FROM dataset_registry",
+                "DELETE FROM freshness_breach",
+                "DELETE FROM freshness_event",
+                "SELECT FROM tenant_directory",
+                "SELECT FROM lease",
+                "SELECT FROM tenants_with_breaches_due(now())",
                 "SELECT setval('audit_event_sequence', 1)",
             ],
         ),

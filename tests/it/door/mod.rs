@@ -7,7 +7,7 @@ mod isolation;
 mod keys;
 mod migrations;
 mod partitions;
-mod pool;
+pub mod pool;
 mod proxy;
 mod refusal;
 mod unsettled;

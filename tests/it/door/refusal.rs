@@ -59,6 +59,16 @@ fn a_table_that_is_not_behind_the_door_is_refused() {
             ("run", "ALTER TABLE {} NO FORCE ROW LEVEL SECURITY".to_owned()),
             (partition, "DROP POLICY tenant_isolation ON {}".to_owned()),
             (partition, "ALTER TABLE {} DISABLE ROW LEVEL SECURITY".to_owned()),
+            // What the directory of tenants may have, and nothing else may.
+            (
+                "tenant_directory",
+                "ALTER POLICY directory_listing ON {} TO drr_operator".to_owned(),
+            ),
+            (
+                "freshness_event",
+                "CREATE POLICY directory_listing ON {} FOR SELECT TO CURRENT_USER USING (true)"
+                    .to_owned(),
+            ),
             ("newcomer", "CREATE TABLE {} (tenant_id text NOT NULL)".to_owned()),
             ("loophole", "CREATE VIEW {} AS SELECT * FROM run".to_owned()),
             ("copied", "CREATE MATERIALIZED VIEW {} AS SELECT * FROM run".to_owned()),

@@ -45,6 +45,8 @@ INSERT INTO freshness_policy (tenant_id, policy_id, dataset_id, version, mode, w
   VALUES ('{t}', '{id}', '{id}', 1, 'ACTIVE', 60, now(), now(), 'somebody');
 INSERT INTO freshness_calendar (tenant_id, name, dates, updated_at, updated_by)
   VALUES ('{t}', 'holidays {id}', '{}', now(), 'somebody');
+INSERT INTO dataset_lineage (tenant_id, downstream_id, upstream_id, job_namespace, job_name, last_run_id, first_seen_at, last_seen_at)
+  VALUES ('{t}', '{id}', '{id}', 'jobs', 'load', '{id}', now(), now());
 INSERT INTO run (tenant_id, run_id, job_namespace, job_name, state, effective_at, fold, recorded_at, updated_at)
   VALUES ('{t}', '{id}', 'jobs', 'load', 'COMPLETE', now(), '{}', now(), now());
 INSERT INTO dataset_run_log (tenant_id, dataset_id, effective_at, run_id, job_namespace, job_name, state)
@@ -58,6 +60,12 @@ INSERT INTO audit_event (tenant_id, occurred_at, event_id, actor_id, action, res
     FROM generate_series(-3, 3) AS n;
 INSERT INTO idempotency_record (tenant_id, actor_id, operation, idempotency_key, slot, request_hash, created_at, expires_at)
   VALUES ('{t}', 'somebody', 'graphql', '{id}', 1, '\\x01', now(), now());
+INSERT INTO tenant_directory (tenant_id) VALUES ('{t}') ON CONFLICT DO NOTHING;
+INSERT INTO freshness_breach (tenant_id, breach_id, dataset_id, policy_id, policy_version, level, opened_at, detected_at)
+  VALUES ('{t}', '{id}', '{id}', '{id}', 1, 'FAIL', now(), now());
+INSERT INTO freshness_event (tenant_id, sequence, event_id, event_type, dataset_id, breach_id, muted, occurred_at, payload, delivery, deliverable_at, next_attempt_at)
+  SELECT '{t}', count(*) + 1, '{id}', 'breach.opened', '{id}', '{id}', false, now(), '{}', 'PENDING', now(), now()
+    FROM freshness_event WHERE tenant_id = '{t}';
 INSERT INTO token_nonce (tenant_id, nonce_hash, expires_at)
   VALUES ('{t}', decode(md5('{id}'), 'hex'), now());
 ";

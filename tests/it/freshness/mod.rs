@@ -3,6 +3,7 @@
 mod calendars;
 mod clients;
 mod deadlines;
+mod many;
 mod racing;
 mod selectors;
 

@@ -85,6 +85,8 @@ fn the_most_specific_policy_applies_and_says_why() {
         assert_eq!(graph.asked(&other).await.0, Value::Null);
         let again = graph.done("setFreshnessPolicyForSelector", "status", moved).await;
         assert_eq!(again["status"], "VERSION_CONFLICT");
+        let not_its_own = json!({ "datasetId": two });
+        assert_eq!(graph.refused("removeFreshnessPolicy", not_its_own).await.0, "NOT_FOUND");
         let gone = json!({ "policyId": two });
         assert_eq!(
             graph.done("removeFreshnessPolicy", "status dataset { id }", gone.clone()).await,

@@ -152,5 +152,26 @@ fn a_board_is_a_fixed_number_of_statements_whatever_it_shows() {
             // and the datasets that the runs point back to.
             assert_eq!(costs, [9, 9, 9], "{order}");
         }
+        let span = format!(
+            "from: \"{}\", to: \"{}\"",
+            super::text(graph.ago(86_400)),
+            super::text(graph.ago(-60))
+        );
+        let query = format!(
+            "query($first: Int) {{ datasets(first: $first) {{ nodes {{
+               refreshState {{ anomalies {{ kind }} expectedNextRun {{ at }} }}
+               runBuckets({span}, bucket: HOUR) {{ buckets {{ runs }} }} runStatistics({span}) {{ runs }}
+               slaAttainment({span}) {{ attained }} rootCauses {{ truncated }}
+               upstream(first: 10) {{ truncated }} downstream(first: 10) {{ truncated }} }} }} }}"
+        );
+        let mut costs = Vec::new();
+        for first in [10, 200] {
+            let (data, cost) = graph.cost(count, &query, json!({ "first": first })).await;
+            let nodes = data["datasets"]["nodes"].as_array().unwrap();
+            assert_eq!(nodes.len(), first);
+            assert!(nodes.iter().all(|node| node["runStatistics"]["runs"] == RUNS), "{data:#}");
+            costs.push(cost);
+        }
+        assert_eq!(costs[0], costs[1]);
     });
 }

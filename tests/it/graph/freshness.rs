@@ -39,7 +39,7 @@ impl Graph {
 }
 
 /// An instant as answers have it.
-fn rfc(at: chrono::DateTime<chrono::Utc>) -> String {
+pub fn rfc(at: chrono::DateTime<chrono::Utc>) -> String {
     at.to_rfc3339()
 }
 

@@ -4,6 +4,8 @@ mod board;
 mod entities;
 mod errors;
 mod freshness;
+mod history;
+mod impact;
 mod isolation;
 mod mutations;
 mod pages;

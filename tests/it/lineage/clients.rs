@@ -14,7 +14,7 @@ use super::board;
 use crate::{app::TestApp, cluster::run};
 
 /// The Python with the clients; without it a test says so and does nothing.
-fn python() -> Option<PathBuf> {
+pub fn python() -> Option<PathBuf> {
     let python = std::env::var_os("DRR_TEST_PYTHON").map(PathBuf::from);
     if python.is_none() {
         eprintln!("SKIPPED: DRR_TEST_PYTHON is not set; scripts/test sets it");

@@ -2,7 +2,7 @@
 //! and the company in which events arrive; a clear answer and no trace for what is refused.
 
 mod answers;
-mod clients;
+pub mod clients;
 mod concurrency;
 mod model;
 mod mutation;
@@ -28,7 +28,7 @@ pub async fn service() -> TestApp {
 
 /// What events made of a tenant, table by table: ids of datasets as their names, and without the
 /// instants at which it was written down.
-const DUMP: [(&str, &str); 7] = [
+const DUMP: [(&str, &str); 8] = [
     (
         "dataset_registry",
         "SELECT to_jsonb(t) - '{dataset_id,created_at,updated_at}'::text[] FROM dataset_registry t",
@@ -41,6 +41,13 @@ const DUMP: [(&str, &str); 7] = [
         "dataset_refresh_state",
         "SELECT to_jsonb(t) - '{dataset_id,updated_at}'::text[]
            || jsonb_build_object('of', d.name) FROM dataset_refresh_state t",
+    ),
+    (
+        "dataset_lineage",
+        "SELECT to_jsonb(t) - '{downstream_id,upstream_id}'::text[]
+           || jsonb_build_object('from', up.name, 'to', down.name) FROM dataset_lineage t
+           JOIN dataset_registry up ON (up.tenant_id, up.dataset_id) = (t.tenant_id, upstream_id)
+           JOIN dataset_registry down ON (down.tenant_id, down.dataset_id) = (t.tenant_id, downstream_id)",
     ),
     ("run", "SELECT to_jsonb(t) - '{recorded_at,updated_at}'::text[] FROM run t"),
     (

@@ -26,7 +26,7 @@ use crate::{
 
 const WRITERS: usize = 16;
 /// How many answers are waited for before the kill.
-const ACKNOWLEDGED: usize = 150;
+const ACKNOWLEDGED: usize = 100;
 
 const REGISTER: &str = "mutation($name: String!) {
   registerDataset(input: { namespace: \"ns\", name: $name }) { dataset { id } } }";

@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     dataset::model::DatasetName,
-    refresh::model::{ContentHash, Output, OutputStatistics, RunEvent},
+    refresh::model::{ContentHash, Output, OutputStatistics, RunEvent, WatermarkOrigin},
 };
 
 /// A value as the latest event says it.
@@ -31,6 +31,8 @@ impl<T> Latest<T> {
 pub struct OutputFold {
     statistics: Option<Latest<OutputStatistics>>,
     source_watermark: Option<Latest<DateTime<Utc>>>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    source_watermark_origin: Option<Latest<WatermarkOrigin>>,
 }
 
 impl OutputFold {
@@ -39,6 +41,7 @@ impl OutputFold {
         Self {
             statistics: Latest::of(event, statistics),
             source_watermark: Latest::of(event, output.source_watermark),
+            source_watermark_origin: Latest::of(event, output.source_watermark_origin),
         }
     }
 
@@ -46,6 +49,10 @@ impl OutputFold {
         Self {
             statistics: Latest::merge(self.statistics, other.statistics),
             source_watermark: Latest::merge(self.source_watermark, other.source_watermark),
+            source_watermark_origin: Latest::merge(
+                self.source_watermark_origin,
+                other.source_watermark_origin,
+            ),
         }
     }
 
@@ -60,28 +67,62 @@ impl OutputFold {
     pub fn source_watermark(&self) -> Option<DateTime<Utc>> {
         self.source_watermark.map(|latest| latest.value)
     }
+
+    /// Where that watermark came from. A fold that was stored before origins were kept has none of
+    /// them, and its watermarks are from events of runs: there was no other way.
+    #[must_use]
+    pub fn source_watermark_origin(&self) -> Option<WatermarkOrigin> {
+        let watermark = self.source_watermark?;
+        let origin = self.source_watermark_origin;
+        let same = origin
+            .filter(|origin| (origin.at, origin.hash) == (watermark.at, watermark.hash))
+            .map(|origin| origin.value);
+        Some(same.unwrap_or(WatermarkOrigin::Openlineage))
+    }
+}
+
+/// When the events of a run named one of its inputs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct InputFold {
+    /// The earliest of them.
+    pub first_at: DateTime<Utc>,
+    /// The latest of them.
+    pub last_at: DateTime<Utc>,
+}
+
+impl InputFold {
+    pub(super) fn of(event: &RunEvent) -> Self {
+        Self { first_at: event.event_time, last_at: event.event_time }
+    }
+
+    /// What both say.
+    #[must_use]
+    pub fn merge(self, other: Self) -> Self {
+        Self {
+            first_at: self.first_at.min(other.first_at),
+            last_at: self.last_at.max(other.last_at),
+        }
+    }
 }
 
 /// A map whose keys are no texts, as JSON: a list of pairs.
 pub(super) mod as_list {
     use std::collections::BTreeMap;
 
-    use serde::{Deserialize, Deserializer, Serializer};
+    use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-    use super::{DatasetName, OutputFold};
+    use super::DatasetName;
 
-    type Outputs = BTreeMap<DatasetName, OutputFold>;
-
-    pub(in super::super) fn serialize<S: Serializer>(
-        outputs: &Outputs,
+    pub(in super::super) fn serialize<S: Serializer, V: Serialize>(
+        named: &BTreeMap<DatasetName, V>,
         serializer: S,
     ) -> Result<S::Ok, S::Error> {
-        serializer.collect_seq(outputs)
+        serializer.collect_seq(named)
     }
 
-    pub(in super::super) fn deserialize<'de, D: Deserializer<'de>>(
+    pub(in super::super) fn deserialize<'de, D: Deserializer<'de>, V: Deserialize<'de>>(
         deserializer: D,
-    ) -> Result<Outputs, D::Error> {
-        Ok(Vec::<(DatasetName, OutputFold)>::deserialize(deserializer)?.into_iter().collect())
+    ) -> Result<BTreeMap<DatasetName, V>, D::Error> {
+        Ok(Vec::<(DatasetName, V)>::deserialize(deserializer)?.into_iter().collect())
     }
 }

@@ -1,8 +1,12 @@
-use proptest::{collection::vec, prelude::*, sample::Index};
+use proptest::{
+    collection::{btree_set, vec},
+    prelude::*,
+    sample::Index,
+};
 use serde_json::json;
 
 use super::*;
-use crate::refresh::model::{DatasetFacets, Output, OutputStatistics};
+use crate::refresh::model::{DatasetFacets, Input, Output, OutputStatistics, WatermarkOrigin};
 
 fn at(micros: i64) -> DateTime<Utc> {
     DateTime::from_timestamp_micros(1_700_000_000_000_000 + micros).unwrap()
@@ -17,6 +21,9 @@ fn output(number: u8, rows: Option<i64>, watermark: Option<i64>) -> Output {
         dataset: dataset(number),
         statistics: OutputStatistics { row_count: rows, ..OutputStatistics::default() },
         source_watermark: watermark.map(at),
+        source_watermark_origin: watermark.map(|micros| {
+            WatermarkOrigin::ALL[usize::try_from(micros).unwrap() % WatermarkOrigin::ALL.len()]
+        }),
         facets: DatasetFacets::default(),
     }
 }
@@ -41,21 +48,33 @@ fn event(event_type: EventType, micros: i64, note: &str, outputs: Vec<Output>) -
     }
 }
 
+/// The event, with inputs.
+fn reading(mut event: RunEvent, inputs: impl IntoIterator<Item = u8>) -> RunEvent {
+    let facets = DatasetFacets::default;
+    let input = |number| Input { dataset: dataset(number), facets: facets() };
+    event.inputs = inputs.into_iter().map(input).collect();
+    event.payload = json!([event.payload, format!("{:?}", event.inputs)]);
+    event.content_hash = ContentHash::of(&event.payload);
+    event
+}
+
 pub(crate) fn fold<'e>(events: impl IntoIterator<Item = &'e RunEvent>) -> RunFold {
     events.into_iter().map(RunFold::of).reduce(|left, right| left.merge(right).unwrap()).unwrap()
 }
 
 fn events() -> impl Strategy<Value = Vec<RunEvent>> {
     // Few instants, so that ties are frequent.
-    let one = (0..EventType::ALL.len(), 0..4_i64, "[ab]{0,2}", vec((0..3_u8, 0..3_i64), 0..3));
-    let one = one.prop_map(|(event_type, micros, note, outputs)| {
+    let outputs = vec((0..3_u8, 0..3_i64), 0..3);
+    let inputs = btree_set(0..3_u8, 0..3);
+    let one = (0..EventType::ALL.len(), 0..4_i64, "[ab]{0,2}", outputs, inputs);
+    let one = one.prop_map(|(event_type, micros, note, outputs, inputs)| {
         let outputs = outputs.into_iter().map(|(number, rows)| {
             output(number, (rows > 0).then_some(rows), (rows == 1).then_some(micros))
         });
         let mut outputs: Vec<_> = outputs.collect();
         outputs.sort_by(|left, right| left.dataset.cmp(&right.dataset));
         outputs.dedup_by(|left, right| left.dataset == right.dataset);
-        event(EventType::ALL[event_type], micros, &note, outputs)
+        reading(event(EventType::ALL[event_type], micros, &note, outputs), inputs)
     });
     vec(one, 1..9)
 }
@@ -80,8 +99,11 @@ struct Said {
     error_message: Option<String>,
     nominal_time: Option<NominalTime>,
     parent_run_id: Option<Uuid>,
-    outputs: BTreeMap<DatasetName, (OutputStatistics, Option<DateTime<Utc>>)>,
+    inputs: BTreeMap<DatasetName, (DateTime<Utc>, DateTime<Utc>)>,
+    outputs: BTreeMap<DatasetName, (OutputStatistics, Option<Watermark>)>,
 }
+
+type Watermark = (DateTime<Utc>, WatermarkOrigin);
 
 fn said(fold: &RunFold) -> Said {
     let outputs = fold.outputs().iter();
@@ -94,8 +116,16 @@ fn said(fold: &RunFold) -> Said {
         error_message: fold.error_message().map(str::to_owned),
         nominal_time: fold.nominal_time(),
         parent_run_id: fold.parent_run_id(),
+        inputs: fold
+            .inputs()
+            .iter()
+            .map(|(name, input)| (name.clone(), (input.first_at, input.last_at)))
+            .collect(),
         outputs: outputs
-            .map(|(name, output)| (name.clone(), (output.statistics(), output.source_watermark())))
+            .map(|(name, output)| {
+                let watermark = output.source_watermark().zip(output.source_watermark_origin());
+                (name.clone(), (output.statistics(), watermark))
+            })
             .collect(),
     }
 }
@@ -119,13 +149,20 @@ fn slow(events: &[RunEvent]) -> Said {
     let first_state = sorted.iter().find(|event| event.event_type != EventType::Other);
     let started = sorted.iter().find(is(EventType::Start));
     let winner = terminal.first();
-    let mut outputs = BTreeMap::<_, (OutputStatistics, Option<DateTime<Utc>>)>::new();
+    let mut inputs = BTreeMap::new();
+    for event in &sorted {
+        for input in &event.inputs {
+            let at = event.event_time;
+            inputs.entry(input.dataset.clone()).or_insert((at, at)).1 = at;
+        }
+    }
+    let mut outputs = BTreeMap::<_, (OutputStatistics, Option<Watermark>)>::new();
     for output in sorted.iter().flat_map(|event| &event.outputs) {
         let known = outputs.entry(output.dataset.clone()).or_default();
         if !output.statistics.is_empty() {
             known.0 = output.statistics;
         }
-        known.1 = output.source_watermark.or(known.1);
+        known.1 = output.source_watermark.zip(output.source_watermark_origin).or(known.1);
     }
     Said {
         state: match (winner, first_state) {
@@ -142,6 +179,7 @@ fn slow(events: &[RunEvent]) -> Said {
             .and_then(|(.., event)| event.error_message.clone()),
         nominal_time: sorted.iter().rev().find_map(|event| event.nominal_time),
         parent_run_id: sorted.iter().rev().find_map(|event| event.parent_run_id),
+        inputs,
         outputs,
     }
 }
@@ -227,4 +265,24 @@ fn a_run_belongs_to_one_job() {
     let merge = |other: &RunEvent| RunFold::of(&first).merge(RunFold::of(other));
     assert_eq!(merge(&other_job), Err(MergeError::OtherJob));
     assert_eq!(merge(&other_run), Err(MergeError::OtherRun));
+}
+
+// What is stored today must be read tomorrow; this is what was stored before inputs and origins were.
+#[test]
+fn a_fold_without_inputs_and_origins_still_reads() {
+    let told = RunEvent {
+        outputs: vec![output(1, Some(5), Some(3))],
+        ..event(EventType::Complete, 10, "", Vec::new())
+    };
+    let mut json = serde_json::to_value(RunFold::of(&told)).unwrap();
+    assert!(json.get("inputs").is_none(), "{json:#}");
+    let known = json["outputs"][0][1].as_object_mut().unwrap();
+    assert!(known.remove("source_watermark_origin").is_some());
+    let stored: RunFold = serde_json::from_value(json).unwrap();
+    let output = stored.outputs()[&dataset(1)];
+    assert_eq!(output.source_watermark(), Some(at(3)));
+    assert_eq!(output.source_watermark_origin(), Some(WatermarkOrigin::Openlineage));
+    let later = reading(event(EventType::Other, 20, "", Vec::new()), [2]);
+    let merged = stored.merge(RunFold::of(&later)).unwrap();
+    assert_eq!(merged.inputs()[&dataset(2)], InputFold { first_at: at(20), last_at: at(20) });
 }

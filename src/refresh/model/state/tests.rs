@@ -16,6 +16,7 @@ fn row(run_id: u128, effective: i64, ended: i64, state: RunState) -> RunRow {
         row_count: Some(effective * 100 + ended),
         byte_count: None,
         source_watermark: Some(at(effective - 1)),
+        source_watermark_origin: Some(WatermarkOrigin::DbtSources),
     }
 }
 
@@ -29,13 +30,13 @@ impl DatasetRuns {
         let ended = |row: &&RunRow| (row.ended_at, row.run_id);
         let known = those(&RunState::ALL[1..]);
         let last_success = those(&[RunState::Completed]).max_by_key(ended);
-        let last_decisive = those(&[RunState::Completed, RunState::Failed]).max_by_key(ended);
+        let last_failure = those(&[RunState::Failed]).max_by_key(ended);
         let success = last_success.as_ref().map(ended);
         let failures = those(&[RunState::Failed]).filter(|row| Some(ended(row)) > success).count();
         Self {
             last_run: known.max_by_key(|row| (row.effective_at, row.run_id)).cloned(),
             last_success: last_success.cloned(),
-            last_decisive: last_decisive.cloned(),
+            last_failure: last_failure.cloned(),
             failures_since_success: i32::try_from(failures).unwrap(),
         }
     }
@@ -54,6 +55,7 @@ impl RefreshState {
         let last = by_start.last();
         let running = last.filter(|row| row.state == RunState::Running);
         let success = by_end.iter().rfind(|row| row.state == RunState::Completed);
+        let failure = by_end.iter().rfind(|row| row.state == RunState::Failed);
         let failures = by_end.iter().rev().take_while(|row| row.state == RunState::Failed).count();
         let status = if running.is_some() {
             RefreshStatus::Refreshing
@@ -75,6 +77,9 @@ impl RefreshState {
             row_count: success.and_then(|row| row.row_count),
             byte_count: success.and_then(|row| row.byte_count),
             source_watermark: success.and_then(|row| row.source_watermark),
+            source_watermark_origin: success.and_then(|row| row.source_watermark_origin),
+            last_failure_at: failure.and_then(|row| row.ended_at),
+            last_failure_run_id: failure.map(|row| row.run_id),
             consecutive_failures: i32::try_from(failures).unwrap(),
         }
     }
@@ -119,6 +124,34 @@ proptest! {
                 prop_assert_eq!(&after, &before);
             }
         }
+    }
+}
+
+proptest! {
+    /// Whatever part of the log goes, the oldest first: with what the state knew of it, the state
+    /// stays, but for the number of failures, which the log must count.
+    #[test]
+    fn a_state_does_not_forget_with_the_log(rows in rows(), gone in 0..9_usize, late in rows()) {
+        let mut rows = rows;
+        rows.sort_by_key(|row| (row.effective_at, row.run_id));
+        let left = rows.split_off(gone.min(rows.len()));
+        let gone = DatasetRuns::of_all(&rows);
+        let mut log: Vec<_> = left.clone();
+        log.extend(late.into_iter().map(|row| RunRow { run_id: Uuid::from_u128(row.run_id.as_u128() + 100), ..row }));
+        let mut runs = DatasetRuns::of_all(&log);
+        runs.keep(gone);
+        // Counted by the log, after what is kept is known.
+        let success = runs.last_success.as_ref().map(RunRow::end);
+        let failures = log.iter().filter(|row| row.state == RunState::Failed);
+        let since = failures.filter(|row| Some(row.end()) > success).count();
+        runs.failures_since_success = i32::try_from(since).unwrap();
+        let kept = RefreshState::of(&runs);
+        let all: Vec<_> = rows.iter().chain(&log).cloned().collect();
+        let expected = RefreshState::of_all(&all);
+        prop_assert!(kept.consecutive_failures <= expected.consecutive_failures);
+        prop_assert_eq!(kept.consecutive_failures > 0, expected.consecutive_failures > 0);
+        let uncounted = |state| RefreshState { consecutive_failures: 0, ..state };
+        prop_assert_eq!(uncounted(kept), uncounted(expected));
     }
 }
 

@@ -1,0 +1,125 @@
+//! What the program's own tasks ask of the database as the operator role: which tenants have
+//! something due, and who leads. No tenant's row is seen here.
+
+use std::time::Duration;
+
+use chrono::{DateTime, Utc};
+use migration::GroupRole;
+use sqlx::{
+    Postgres, Row,
+    pool::PoolConnection,
+    postgres::{PgArguments, PgRow, PgTransactionManager},
+    query::Query,
+};
+use sqlx_core::transaction::TransactionManager;
+
+use super::{
+    error::mapped,
+    pool::Db,
+    tenant::{milliseconds, open},
+};
+use crate::{auth::TenantId, error::Error};
+
+/// A tenant that the database itself has named as one with something due. There is no other way to
+/// one: that a request came to [`Db::of_due`] with a tenant of its choice cannot be written down.
+#[derive(Debug, Clone)]
+pub struct DueTenant {
+    tenant: TenantId,
+    since: DateTime<Utc>,
+}
+
+impl DueTenant {
+    /// Which one.
+    #[must_use]
+    pub const fn tenant(&self) -> &TenantId {
+        &self.tenant
+    }
+
+    /// The instant of what has been due longest.
+    #[must_use]
+    pub const fn since(&self) -> DateTime<Utc> {
+        self.since
+    }
+}
+
+/// What may be due.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Due {
+    /// A breach to be opened, escalated or resolved.
+    Breaches,
+    /// An event to be delivered.
+    Deliveries,
+}
+
+const BREACHES: &str = "SELECT tenant, due_since FROM tenants_with_breaches_due($1)";
+const DELIVERIES: &str = "SELECT tenant, due_since FROM tenants_with_deliveries_due($1)";
+
+/// The tenants with something due at `now`, in one round trip however many there are.
+///
+/// # Errors
+/// Whatever the database answers.
+pub async fn tenants_with(db: &Db, due: Due, now: DateTime<Utc>) -> Result<Vec<DueTenant>, Error> {
+    let sql = match due {
+        Due::Breaches => BREACHES,
+        Due::Deliveries => DELIVERIES,
+    };
+    let rows = as_operator(db, sqlx::query(sql).bind(now)).await?;
+    let due = |row: &PgRow| {
+        let code: String = row.try_get(0).map_err(Error::internal)?;
+        let tenant = TenantId::parse(&code).map_err(Error::internal)?;
+        Ok(DueTenant { tenant, since: row.try_get(1).map_err(Error::internal)? })
+    };
+    rows.iter().map(due).collect()
+}
+
+const TAKE: &str = "
+INSERT INTO lease AS held (name, holder, expires_at)
+VALUES ($1, $2, clock_timestamp() + $3 * interval '1 millisecond')
+ON CONFLICT (name) DO UPDATE SET holder = excluded.holder, expires_at = excluded.expires_at
+  WHERE held.holder = excluded.holder OR held.expires_at <= clock_timestamp()
+RETURNING 1";
+
+/// Takes or renews the lease `name` for `holder`; answers whether it has it now, by the database's
+/// clock.
+///
+/// # Errors
+/// Whatever the database answers.
+pub async fn take_lease(db: &Db, name: &str, holder: &str, ttl: Duration) -> Result<bool, Error> {
+    let ttl = i64::try_from(ttl.as_millis()).map_err(Error::internal)?;
+    let rows = as_operator(db, sqlx::query(TAKE).bind(name).bind(holder).bind(ttl)).await?;
+    Ok(!rows.is_empty())
+}
+
+const GIVE_UP: &str = "DELETE FROM lease WHERE name = $1 AND holder = $2 RETURNING 1";
+
+/// Gives the lease up, if `holder` has it.
+///
+/// # Errors
+/// Whatever the database answers.
+pub async fn give_up_lease(db: &Db, name: &str, holder: &str) -> Result<(), Error> {
+    as_operator(db, sqlx::query(GIVE_UP).bind(name).bind(holder)).await.map(|_| ())
+}
+
+/// An open transaction of the operator role. Dropping it undoes it, as with a tenant's.
+struct OperatorTx(PoolConnection<Postgres>);
+
+impl Drop for OperatorTx {
+    fn drop(&mut self) {
+        PgTransactionManager::start_rollback(&mut self.0);
+    }
+}
+
+/// Runs one statement as the operator role.
+async fn as_operator<'q>(
+    db: &Db,
+    query: Query<'q, Postgres, PgArguments>,
+) -> Result<Vec<PgRow>, Error> {
+    let settings = db.settings();
+    let role = GroupRole::Operator.name(&settings.schema);
+    let timeout = milliseconds(settings.statement_timeout);
+    let sql = format!("BEGIN; SET LOCAL statement_timeout = {timeout}; SET LOCAL ROLE {role}");
+    let mut tx = OperatorTx(open(db, sql).await?);
+    let rows = query.fetch_all(&mut *tx.0).await.map_err(mapped)?;
+    PgTransactionManager::commit(&mut tx.0).await.map_err(mapped)?;
+    Ok(rows)
+}
