@@ -26,8 +26,6 @@ use crate::{
     },
 };
 
-pub(super) use dbt::MAX_RESULTS;
-
 /// What the route needs.
 #[derive(Debug, Clone)]
 pub struct Import {

@@ -2,7 +2,7 @@
 //! events that say the same, and recorded as these are.
 
 use chrono::{DateTime, SecondsFormat, Utc};
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 use uuid::Uuid;
 
 use super::{
@@ -124,26 +124,29 @@ fn event(report: &Report, dataset: &DatasetName, state: EventType, at: DateTime<
         Some(job) => (job.namespace(), job.name()),
         None => (dataset.namespace(), DEFAULT_JOB),
     };
-    let mut event = json!({
-        "eventType": state.as_str(),
-        "eventTime": text(at),
-        "run": { "runId": report.run_id },
-        "job": { "namespace": job_namespace, "name": job_name },
-        "outputs": [{ "namespace": dataset.namespace(), "name": dataset.name() }],
-    });
     // What is known at the end is no part of the beginning.
+    let (mut run_facets, mut output_facets) = (Map::new(), Map::new());
     if state == report.state {
-        event["outputs"][0]["outputFacets"] = json!({
-            "outputStatistics": { "rowCount": report.row_count, "size": report.byte_count },
-        });
+        let statistics = json!({ "rowCount": report.row_count, "size": report.byte_count });
+        output_facets.insert("outputStatistics".to_owned(), statistics);
         if let Some(at) = report.source_watermark {
-            event["outputs"][0]["outputFacets"][SOURCE_WATERMARK_FACET] = json!({ "at": text(at) });
+            output_facets.insert(SOURCE_WATERMARK_FACET.to_owned(), json!({ "at": text(at) }));
         }
         if let Some(message) = &report.error_message {
-            event["run"]["facets"] = json!({ "errorMessage": { "message": message } });
+            run_facets.insert("errorMessage".to_owned(), json!({ "message": message }));
         }
     }
-    event
+    json!({
+        "eventType": state.as_str(),
+        "eventTime": text(at),
+        "run": { "runId": report.run_id, "facets": run_facets },
+        "job": { "namespace": job_namespace, "name": job_name },
+        "outputs": [{
+            "namespace": dataset.namespace(),
+            "name": dataset.name(),
+            "outputFacets": output_facets,
+        }],
+    })
 }
 
 fn text(at: DateTime<Utc>) -> String {

@@ -107,6 +107,7 @@ pub(super) struct RefreshStateReport {
     /// When it started, to be reported together with a later state.
     started_at: Option<DateTime<Utc>>,
     /// The job; `refresh-state` in the dataset's namespace unless said otherwise.
+    #[schema(schema_with = job_or_null)]
     job: Option<Job>,
     /// Rows written.
     #[schema(minimum = 0)]
@@ -131,6 +132,17 @@ pub(super) struct RefreshStateReported {
     /// The refresh state of the dataset as it now is; null for a token that may not read it.
     #[schema(schema_with = state_or_null)]
     refresh_state: Value,
+}
+
+fn job_or_null() -> utoipa::openapi::Schema {
+    use utoipa::openapi::{ObjectBuilder, OneOfBuilder, Type};
+    let text = "The job; `refresh-state` in the dataset's namespace unless said otherwise.";
+    let either = OneOfBuilder::new()
+        .item(ObjectBuilder::new().schema_type(Type::Null).build())
+        .item(<Job as utoipa::PartialSchema>::schema())
+        .description(Some(text))
+        .build();
+    utoipa::openapi::Schema::OneOf(either)
 }
 
 fn state_or_null() -> utoipa::openapi::Schema {

@@ -28,7 +28,7 @@ fn made_at() -> DateTime<Utc> {
 }
 
 /// A file with these results.
-pub fn file(results: Value) -> Value {
+pub fn file(results: &Value) -> Value {
     let version = "https://schemas.getdbt.com/dbt/sources/v3.json";
     json!({
         "metadata": { "dbt_schema_version": version, "generated_at": text(made_at()) },
@@ -79,7 +79,7 @@ fn a_load_counts_once_and_the_latest_verdict_stands_in_any_order() {
         early["snapshotted_at"] = json!(text(made_at() - TimeDelta::seconds(20)));
         let late = result("orders", "warn", 30);
         for (index, result) in [&late, &early, &late].into_iter().enumerate() {
-            let (status, report) = import(&graph, "ns", &file(json!([result]))).await;
+            let (status, report) = import(&graph, "ns", &file(&json!([result]))).await;
             assert_eq!(status, StatusCode::OK, "{report:#}");
             let new = usize::from(index == 0);
             let summary =
@@ -102,7 +102,7 @@ fn a_load_counts_once_and_the_latest_verdict_stands_in_any_order() {
         assert_eq!(verdict["ageSeconds"], "30");
 
         // A later load is another run.
-        let (_, report) = import(&graph, "ns", &file(json!([result("orders", "pass", 5)]))).await;
+        let (_, report) = import(&graph, "ns", &file(&json!([result("orders", "pass", 5)]))).await;
         assert_eq!(report["summary"]["recorded"], 1, "{report:#}");
     });
 }
@@ -119,7 +119,7 @@ fn what_is_wrong_with_one_result_takes_no_other_with_it() {
         unnamed["unique_id"] = json!("model.warehouse.orders");
         let results = json!([unnamed, result("orders", "pass", 1), future, broken]);
         let audited = graph.audit().await.len();
-        let (status, report) = import(&graph, "ns", &file(results)).await;
+        let (status, report) = import(&graph, "ns", &file(&results)).await;
         assert_eq!(status, StatusCode::MULTI_STATUS, "{report:#}");
         let summary = json!({ "received": 4, "recorded": 2, "duplicates": 0, "failed": 2 });
         assert_eq!(report["summary"], summary);
@@ -150,14 +150,14 @@ fn what_is_wrong_with_one_result_takes_no_other_with_it() {
         assert_eq!((&verdict["maxLoadedAt"], &verdict["ageSeconds"]), (&Value::Null, &Value::Null));
         assert_eq!(seen(&graph, "future").await, Value::Null, "nothing of it is there");
 
-        let (status, problem) = import(&graph, "ns", &file(json!([unnamed]))).await;
+        let (status, problem) = import(&graph, "ns", &file(&json!([unnamed]))).await;
         assert_eq!(
             (status.as_u16(), &problem["code"]),
             (400, &json!("BAD_USER_INPUT")),
             "{problem:#}"
         );
         for (namespace, body) in
-            [("ns", json!({})), ("ns", json!([])), ("", file(json!([result("a", "pass", 1)])))]
+            [("ns", json!({})), ("ns", json!([])), ("", file(&json!([result("a", "pass", 1)])))]
         {
             let (status, problem) = import(&graph, namespace, &body).await;
             assert_eq!(

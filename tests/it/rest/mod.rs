@@ -86,7 +86,7 @@ pub async fn world(graph: &Graph) -> String {
         let (status, report) = graph.app.lineage(&writer, &event).await;
         assert_eq!(status, StatusCode::CREATED, "{report:#}");
     }
-    let found = dbt::file(json!([dbt::result("orders", "warn", 90)]));
+    let found = dbt::file(&json!([dbt::result("orders", "warn", 90)]));
     assert_eq!(dbt::import(graph, "ns", &found).await.0, StatusCode::OK);
     for (name, age) in [("fresh", Some(1)), ("stale", Some(500)), ("never", None), ("free", None)] {
         let id = graph.register(name).await;

@@ -28,8 +28,8 @@ async fn hold(tool: &Path, url: &str, token: &str, home: &Path) {
             "--header",
             &format!("Authorization: Bearer {token}"),
         ])
-        .args(["--phases", "examples,coverage,fuzzing", "--max-examples", "25", "--seed", "1"])
-        .args(["--workers", "2", "--continue-on-failure", "--warnings", "off"])
+        .args(["--phases", "examples,coverage,fuzzing", "--max-examples", "15", "--seed", "1"])
+        .args(["--workers", "1", "--continue-on-failure", "--warnings", "off"])
         .args(["--suppress-health-check", "all", "--request-timeout", "10"])
         .env_clear()
         .env("PATH", "/usr/bin:/bin")

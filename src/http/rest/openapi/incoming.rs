@@ -112,8 +112,7 @@ fn lineage(components: &mut Components) -> OperationBuilder {
     let event = Ref::from_schema_name("RunEvent");
     let batch = ArrayBuilder::new()
         .items(event.clone())
-        .max_items(Some(1_000))
-        .description(Some("Several events, in any order."));
+        .description(Some("Several events, in any order; 1,000 at the most."));
     let body = OneOfBuilder::new().item(event).item(batch).build();
     let text = "One event or several, as OpenLineage has them: run, job and dataset events. What is \
                 wrong with one of them takes no other with it. A dataset that is not known yet is \
@@ -181,8 +180,7 @@ fn import(components: &mut Components) -> OperationBuilder {
             "results",
             ArrayBuilder::new()
                 .items(ObjectBuilder::new().description(Some("What was found of one source.")))
-                .max_items(Some(dbt_sources::MAX_RESULTS))
-                .description(Some("What was found.")),
+                .description(Some("What was found; 10,000 at the most.")),
         )
         .required("metadata")
         .required("results")

@@ -2,7 +2,7 @@ use serde_json::json;
 
 use super::*;
 
-fn file(results: Value) -> Vec<u8> {
+fn file(results: &Value) -> Vec<u8> {
     let metadata = json!({
         "dbt_schema_version": "https://schemas.getdbt.com/dbt/sources/v3.json",
         "generated_at": "2026-01-31T12:00:00.5Z",
@@ -10,7 +10,7 @@ fn file(results: Value) -> Vec<u8> {
     json!({ "metadata": metadata, "results": results }).to_string().into_bytes()
 }
 
-fn result(changes: Value) -> Value {
+fn result(changes: &Value) -> Value {
     let mut result = json!({
         "unique_id": "source.shop.raw.orders",
         "max_loaded_at": "2026-01-31T10:00:00+00:00",
@@ -29,11 +29,11 @@ fn result(changes: Value) -> Value {
     result
 }
 
-fn one(changes: Value) -> Result<Item> {
-    read(&file(json!([result(changes)])), "ns").unwrap().remove(0)
+fn one(changes: &Value) -> Result<Item> {
+    read(&file(&json!([result(changes)])), "ns").unwrap().remove(0)
 }
 
-fn refused(changes: Value) -> String {
+fn refused(changes: &Value) -> String {
     match one(changes) {
         Err(Error::BadUserInput { field, .. }) => field.into_owned(),
         other => panic!("{other:?}"),
@@ -42,7 +42,7 @@ fn refused(changes: Value) -> String {
 
 #[test]
 fn a_result_is_a_verdict_and_a_run() {
-    let Item { verdict, run, job } = one(json!({})).unwrap();
+    let Item { verdict, run, job } = one(&json!({})).unwrap();
     assert_eq!((verdict.dataset.namespace(), verdict.dataset.name()), ("ns", "raw.orders"));
     assert_eq!(verdict.status, VerdictStatus::Warn);
     assert_eq!(
@@ -56,13 +56,13 @@ fn a_result_is_a_verdict_and_a_run() {
 
 #[test]
 fn the_run_follows_from_what_was_loaded_where_and_when() {
-    let run = |changes| one(changes).unwrap().run.unwrap().0;
-    let first = run(json!({}));
+    let run = |changes: &Value| one(changes).unwrap().run.unwrap().0;
+    let first = run(&json!({}));
     let later = json!({ "snapshotted_at": "2026-01-31T13:00:00Z", "status": "error" });
-    assert_eq!(first, run(later));
-    assert_ne!(first, run(json!({ "max_loaded_at": "2026-01-31T10:00:01Z" })));
-    assert_ne!(first, run(json!({ "unique_id": "source.shop.raw.customers" })));
-    let elsewhere = read(&file(json!([result(json!({}))])), "other").unwrap().remove(0).unwrap();
+    assert_eq!(first, run(&later));
+    assert_ne!(first, run(&json!({ "max_loaded_at": "2026-01-31T10:00:01Z" })));
+    assert_ne!(first, run(&json!({ "unique_id": "source.shop.raw.customers" })));
+    let elsewhere = read(&file(&json!([result(&json!({}))])), "other").unwrap().remove(0).unwrap();
     assert_ne!(first, elsewhere.run.unwrap().0);
 }
 
@@ -71,14 +71,14 @@ fn without_a_load_there_is_no_run() {
     let failed = json!({
         "unique_id": "source.shop.raw.a.b", "status": "runtime error", "error": "no such table",
     });
-    let items = read(&file(json!([failed])), "ns").unwrap();
+    let items = read(&file(&json!([failed])), "ns").unwrap();
     let Item { verdict, run, .. } = items[0].as_ref().unwrap();
     assert_eq!(verdict.dataset.name(), "raw.a.b");
     assert_eq!((verdict.max_loaded_at, *run), (None, None));
     assert_eq!(verdict.snapshotted_at.to_rfc3339(), "2026-01-31T12:00:00.500+00:00");
     assert_eq!(verdict.message.as_deref(), Some("no such table"));
 
-    let empty = one(json!({ "max_loaded_at": "0001-01-01T00:00:00+00:00", "status": "error" }));
+    let empty = one(&json!({ "max_loaded_at": "0001-01-01T00:00:00+00:00", "status": "error" }));
     let empty = empty.unwrap();
     assert_eq!((empty.run, empty.verdict.max_loaded_at), (None, None));
     assert_eq!(empty.verdict.status, VerdictStatus::Error);
@@ -98,7 +98,7 @@ fn what_is_wrong_is_named() {
             "criteria.warn_after",
         ),
     ] {
-        assert_eq!(refused(changes.clone()), format!("results.0.{field}"), "{changes}");
+        assert_eq!(refused(&changes), format!("results.0.{field}"), "{changes}");
     }
     for body in
         ["", "[]", "{}", "{\"metadata\": {\"dbt_schema_version\": \"x/dbt/sources/v2.json\"}}"]
@@ -110,6 +110,6 @@ fn what_is_wrong_is_named() {
 #[test]
 fn limits_may_be_absent() {
     let none = json!({ "criteria": { "warn_after": { "count": null, "period": null } } });
-    let verdict = one(none).unwrap().verdict;
+    let verdict = one(&none).unwrap().verdict;
     assert_eq!((verdict.warn_after_seconds, verdict.error_after_seconds), (None, None));
 }
