@@ -174,7 +174,7 @@ pub const ENTRIES: &[Entry] = &[
         run_event("START", "2026-11-01T00:00:00Z", RUN, "kept")
     }),
     entry("/api/v1/imports/dbt-sources", "dbt.import", "?namespace=warehouse", |_| {
-        crate::rest::dbt::file(json!([crate::rest::dbt::result("kept", "pass", 1)]))
+        crate::rest::dbt::file(&json!([crate::rest::dbt::result("kept", "pass", 1)]))
     }),
     entry("/storage/v1/openapi.json", "schema", "", |_| Value::Null),
     entry("/storage/v1/datasets", "dataset.read", "", |_| Value::Null),
