@@ -147,6 +147,11 @@ impl App {
     /// # Errors
     /// [`StartError`].
     pub async fn start(assembly: Assembly) -> Result<Self, StartError> {
+        // On the heap: everything that a start holds is too much for its callers' own futures.
+        Box::pin(Self::begin(assembly)).await
+    }
+
+    async fn begin(assembly: Assembly) -> Result<Self, StartError> {
         let Assembly {
             listen,
             limits,
