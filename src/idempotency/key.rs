@@ -50,7 +50,10 @@ impl Key {
     /// What the audit trail calls it: the caller's own text may say anything.
     #[must_use]
     pub fn resource(&self) -> String {
-        format!("idempotency:{}", hex::encode(&Sha256::digest(&self.0)[..16]))
+        format!(
+            "idempotency:{}",
+            hex::encode(Sha256::digest(&self.0).into_iter().take(16).collect::<Vec<_>>())
+        )
     }
 }
 
