@@ -21,7 +21,7 @@ async fn send(request: RequestBuilder) -> Answered {
 async fn first(world: &World, entry: &Entry, url: &str, key: &str) -> (String, Answered) {
     for role in Role::ALL {
         let token = world.app.token(TENANT, role);
-        let answer = send(entry.keyed(world, url.to_owned(), key).bearer_auth(&token)).await;
+        let answer = send(entry.keyed(world, url, key).bearer_auth(&token)).await;
         let faults = answer.json().get("errors").is_some();
         if answer.status.is_success() && !faults {
             return (token, answer);
@@ -46,7 +46,7 @@ fn every_mutation_and_every_post_counts_once_under_a_key() {
             let effects = count(app, EFFECTS).await;
             assert!(effects > before, "{reaches}: no effect");
 
-            let under = |key| entry.keyed(&world, url.clone(), key).bearer_auth(&token);
+            let under = |key| entry.keyed(&world, &url, key).bearer_auth(&token);
             let again = send(under(&key)).await;
             assert!(again.replayed() && !made.replayed(), "{reaches}: {:#}", again.json());
             assert_eq!((again.status, &again.bytes), (made.status, &made.bytes), "{reaches}");
