@@ -1,8 +1,10 @@
-//! The README: its examples are run, and its tables compared with what they tell of.
+//! The README and the pages that it leads to: their examples are run, and their tables compared with
+//! what they tell of.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
     io::{BufRead, BufReader, Read, Write},
+    path::Path,
     process::{Child, ChildStdout, Command, Stdio},
 };
 
@@ -15,9 +17,15 @@ use sqlx::{AssertSqlSafe, Connection, Executor, PgConnection};
 
 use crate::{app::TestApp, cluster::run, program};
 
+/// The README, then the pages under `docs/` by name.
 fn readme() -> String {
-    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/README.md");
-    std::fs::read_to_string(path).unwrap()
+    let top = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let pages = std::fs::read_dir(top.join("docs")).unwrap();
+    let mut pages: Vec<_> = pages.map(|page| page.unwrap().path()).collect();
+    pages.sort();
+    pages.insert(0, top.join("README.md"));
+    let texts = pages.iter().map(|page| std::fs::read_to_string(page).unwrap());
+    texts.collect::<Vec<_>>().join("\n")
 }
 
 /// The code blocks under a comment such as `<!-- run -->`.
@@ -244,7 +252,7 @@ fn its_table_of_rights_is_that_of_the_program() {
         table += &format!("| `{}` | {} |\n", rule.operation, granted(rule.grants));
     }
     table += "<!-- /rights -->";
-    assert!(readme().contains(&table), "the README must have:\n{table}");
+    assert!(readme().contains(&table), "docs/tokens.md must have:\n{table}");
 }
 
 #[test]
