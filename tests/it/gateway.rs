@@ -70,3 +70,8 @@ fn the_audits_of_graphql_over_http_pass() {
 fn gateways_compose_and_join_the_graph_with_another() {
     run(passes("gateways.test.mjs"));
 }
+
+#[test]
+fn the_schema_breaks_nothing_of_the_last_tagged_version() {
+    run(passes("breaking.test.mjs"));
+}
