@@ -288,7 +288,7 @@ fn graph(
 ) -> Result<(Router, Rest), BrokenResource> {
     let subgraph = graphql::subgraph();
     let rest = Rest::new(authentication.clone(), subgraph.clone(), limits)?;
-    let execution = Execution::new(authentication.clone(), subgraph);
+    let execution = Execution::new(authentication.clone(), subgraph, limits.graphql_cost);
     Ok((Router::new().route("/graphql", http::graphql::route(execution, limits)), rest))
 }
 

@@ -130,6 +130,7 @@ pub(super) const KEYS: &[Key] = &[
     key("limits.graphql_document_bytes", Kind::Number(1_024, GIB), Some("65536")),
     key("limits.graphql_document_depth", Kind::Number(8, 128), Some("64")),
     key("limits.graphql_document_tokens", Kind::Number(100, 1_000_000), Some("8000")),
+    key("limits.graphql_cost", Kind::Number(100, 100_000_000), Some("50000")),
     key("limits.lineage_body_bytes", Kind::Number(1_024, GIB), Some("10485760")),
     key("limits.lineage_compressed_bytes", Kind::Number(1_024, GIB), Some("5242880")),
     key("limits.idempotency_retention_hours", Kind::Number(24, 8_760), Some("24")),

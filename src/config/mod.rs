@@ -166,6 +166,8 @@ pub struct Limits {
     pub graphql_body_bytes: usize,
     /// A GraphQL document's text, depth of brackets and tokens.
     pub graphql_document: DocumentLimits,
+    /// What a GraphQL document may cost, by what the SDL says of costs.
+    pub graphql_cost: u64,
     /// A lineage request's body after decompression.
     pub lineage_body_bytes: usize,
     /// A compressed lineage request's body as it comes over the wire.

@@ -174,6 +174,7 @@ fn limits(from: &Resolved) -> Result<Limits, ConfigError> {
             depth: required(from, "limits.graphql_document_depth")?,
             tokens: required(from, "limits.graphql_document_tokens")?,
         },
+        graphql_cost: required(from, "limits.graphql_cost")?,
         lineage_body_bytes: required(from, "limits.lineage_body_bytes")?,
         lineage_compressed_bytes: required(from, "limits.lineage_compressed_bytes")?,
         idempotency_retention: Duration::from_hours(required(

@@ -23,8 +23,9 @@ use crate::{
     call::Call,
     error::{Error, Result},
     graphql::{
+        annotations::{ListSize, about, page},
         call,
-        connection::{Page, Place, cost},
+        connection::{Page, Place},
         errors::{Nullable, nullable},
         shared,
     },
@@ -218,7 +219,7 @@ impl FreshnessQuery {
 
     /// The policies in force that are for all datasets of a domain or of tags, in the order in which
     /// they were first set.
-    #[graphql(complexity = "cost(first, 50, child_complexity)")]
+    #[graphql(directive = ListSize::apply(page(50)))]
     async fn freshness_policies(
         &self,
         context: &Context<'_>,
@@ -237,7 +238,7 @@ impl FreshnessQuery {
     }
 
     /// The calendars of the caller's tenant, by name; 100 at the most.
-    #[graphql(complexity = "cost(None, 100, child_complexity)")]
+    #[graphql(directive = ListSize::apply(about(100)))]
     async fn freshness_calendars(&self, context: &Context<'_>) -> Result<Vec<FreshnessCalendar>> {
         let call = call(context)?;
         call.authorize(Operation::FreshnessRead)?;

@@ -13,14 +13,6 @@ use crate::error::{Error, Result};
 /// The most that one page may hold.
 pub const MAX_PAGE: u32 = 200;
 
-/// What a page may cost: so many times what one node does.
-#[must_use]
-pub fn cost(first: Option<i32>, default: u32, node: usize) -> usize {
-    let first = first.map_or(default, |first| u32::try_from(first).unwrap_or(0));
-    let nodes = usize::try_from(first.clamp(1, MAX_PAGE)).unwrap_or(usize::MAX);
-    nodes.saturating_mul(node).saturating_add(1)
-}
-
 /// A place in a list, as a cursor says it. A cursor is the caller's, who may have changed it.
 pub trait Place: DeserializeOwned {
     /// Whether anything could be there: what the database cannot even compare with is no place.

@@ -79,6 +79,7 @@ impl Matrix {
         }
         match self.cells[token.role][operation] {
             '+' => Verdict::Allowed,
+            'o' if token.kind.0 == "machine" => Verdict::Allowed,
             scope if token.scopes.contains(scope) => Verdict::Allowed,
             _ => Verdict::Forbidden,
         }
@@ -106,9 +107,12 @@ impl Token {
         let mut request = TestApp::request(TENANT, self.role.parse().unwrap());
         request.kind = self.kind.1;
         request.lifetime = maximum_lifetime(request.kind);
-        let names = SCOPES.iter().filter(|(letter, _)| self.scopes.contains(*letter));
-        let names: Vec<_> = names.map(|(_, name)| *name).collect();
-        request.scopes = ScopeSet::parse(&names.join(" "));
+        request.scopes = ScopeSet::parse(&self.scope_claim());
         app.sign(&request)
+    }
+
+    pub fn scope_claim(&self) -> String {
+        let names = SCOPES.iter().filter(|(letter, _)| self.scopes.contains(*letter));
+        names.map(|(_, name)| *name).collect::<Vec<_>>().join(" ")
     }
 }
