@@ -25,7 +25,7 @@ use crate::{
     config::{Limits, Listen},
     db::{Db, DbSettings, maintenance, safety},
     error::Error,
-    graphql,
+    graphql::{self, Subgraph},
     http::{
         self, BoundListener, Front, ListenerKind,
         authentication::Authentication,
@@ -220,7 +220,7 @@ impl App {
         };
         let serving = [
             (public, routes(&authentication, &limits)?),
-            (internal, internal_routes(&authentication, &limits)?),
+            (internal, internal_routes(&authentication, &limits, &clock)?),
             (operations, operations::router(health)),
         ];
         Ok(app.serve(serving, &limits, &clock))
@@ -277,18 +277,20 @@ async fn bind(kind: ListenerKind, address: SocketAddr) -> Result<BoundListener, 
 
 /// What users have.
 fn routes(authentication: &Authentication, limits: &Limits) -> Result<Router, BrokenResource> {
-    let (graph, rest) = graph(authentication, limits)?;
+    let (graph, rest) = graph(authentication, None, limits)?;
     Ok(graph.merge(rest.routes(ListenerKind::Public)?))
 }
 
-/// The graph, as GraphQL and as what REST is made of.
+/// The graph, as GraphQL and as what REST is made of. With `traced`, whoever asks for a trace has one.
 fn graph(
     authentication: &Authentication,
+    traced: Option<Subgraph>,
     limits: &Limits,
 ) -> Result<(Router, Rest), BrokenResource> {
     let subgraph = graphql::subgraph();
     let rest = Rest::new(authentication.clone(), subgraph.clone(), limits)?;
     let execution = Execution::new(authentication.clone(), subgraph, limits.graphql_cost);
+    let execution = execution.tracing_on(traced);
     Ok((Router::new().route("/graphql", http::graphql::route(execution, limits)), rest))
 }
 
@@ -296,13 +298,15 @@ fn graph(
 fn internal_routes(
     authentication: &Authentication,
     limits: &Limits,
+    clock: &SharedClock,
 ) -> Result<Router, BrokenResource> {
     let lineage = Lineage {
         authentication: authentication.clone(),
         limits: BodyLimits::lineage(limits),
         once: Once::new(KeyRule::Optional, limits),
     };
-    let (graph, rest) = graph(authentication, limits)?;
+    let traced = graphql::traced_subgraph(clock.clone());
+    let (graph, rest) = graph(authentication, Some(traced), limits)?;
     Ok(graph
         .merge(rest.internal_routes(limits)?)
         .route("/api/v1/lineage", post(lineage::ingest).with_state(lineage)))

@@ -15,11 +15,12 @@ mod me;
 pub mod rights;
 pub mod scalars;
 pub mod sdl;
+pub mod trace;
 
+use self::{entities::Root, trace::FederatedTracing};
 pub use document::Document;
 
-use self::entities::Root;
-use async_graphql::{Context, EmptySubscription, MergedObject, Request, Schema};
+use async_graphql::{Context, EmptySubscription, MergedObject, Request, Schema, SchemaBuilder};
 
 use crate::{
     breach::{
@@ -27,6 +28,7 @@ use crate::{
         loader::{BreachPages, Breaches, Mutes, OpenBreaches},
     },
     call::Call,
+    clock::SharedClock,
     dataset::{
         graphql::{DatasetMutation, DatasetQuery},
         loader::{Aliases, Datasets, NamedDatasets},
@@ -53,6 +55,7 @@ pub struct Mutation(BreachMutation, DatasetMutation, FreshnessMutation, RefreshM
 
 /// The schema of the subgraph.
 pub type Subgraph = Schema<Root<Query>, Mutation, EmptySubscription>;
+type Builder = SchemaBuilder<Root<Query>, Mutation, EmptySubscription>;
 
 /// How deep a selection may be nested. The deepest that the graph makes sense of is about half.
 const MAX_DEPTH: usize = 24;
@@ -60,11 +63,20 @@ const MAX_DEPTH: usize = 24;
 /// Puts the schema together.
 #[must_use]
 pub fn subgraph() -> Subgraph {
+    builder().finish()
+}
+
+/// The same once more, with a trace in every answer.
+#[must_use]
+pub fn traced_subgraph(clock: SharedClock) -> Subgraph {
+    builder().extension(FederatedTracing::new(clock)).finish()
+}
+
+fn builder() -> Builder {
     Schema::build(Root(Query::default()), Mutation::default(), EmptySubscription)
         .enable_federation()
         .disable_suggestions()
         .limit_depth(MAX_DEPTH)
-        .finish()
 }
 
 /// The request with what its resolvers need: the call, and loaders that belong to it alone.

@@ -4,7 +4,7 @@
 //! written once: sorted, and linked to the version that this project's directives belong to.
 
 use async_graphql::{
-    Response, SDLExportOptions, Value,
+    ObjectType, Response, SDLExportOptions, Schema, SubscriptionType, Value,
     parser::types::{ExecutableDocument, Selection, SelectionSet},
 };
 
@@ -25,15 +25,25 @@ const INTROSPECTION: [&str; 3] = ["__schema", "__type", "_service"];
 /// The SDL of the subgraph, in one fixed order.
 #[must_use]
 pub fn sdl(subgraph: &Subgraph) -> String {
+    format!("{LINK}\n{}", with_rights(&types(subgraph)))
+}
+
+/// The types of a schema in that order, without the library's link.
+fn types<Q, M, S>(schema: &Schema<Q, M, S>) -> String
+where
+    Q: ObjectType + 'static,
+    M: ObjectType + 'static,
+    S: SubscriptionType + 'static,
+{
     let options = SDLExportOptions::new()
         .federation()
         .sorted_fields()
         .sorted_arguments()
         .sorted_enum_items()
         .include_specified_by();
-    let sdl = subgraph.sdl_with_options(options);
+    let sdl = schema.sdl_with_options(options);
     let types = sdl.split_once(LIBRARY_LINK).map_or(sdl.as_str(), |(types, _)| types);
-    format!("{LINK}\n{}", with_rights(types.trim()))
+    types.trim().to_owned()
 }
 
 /// Adds to each field of an object what the table of rights means to a gateway. The library's text
@@ -134,8 +144,19 @@ impl ServiceSdl {
     /// For the answers of this subgraph.
     #[must_use]
     pub fn new(subgraph: &Subgraph) -> Self {
-        let options = SDLExportOptions::new().federation().compose_directive();
-        Self { library: subgraph.sdl_with_options(options), ours: sdl(subgraph) }
+        Self { library: library_sdl(subgraph), ours: sdl(subgraph) }
+    }
+
+    /// For the answers of any schema, with links of its own.
+    #[must_use]
+    pub fn linked<Q, M, S>(schema: &Schema<Q, M, S>, links: &str) -> Self
+    where
+        Q: ObjectType + 'static,
+        M: ObjectType + 'static,
+        S: SubscriptionType + 'static,
+    {
+        let ours = format!("{links}\n{}\n", types(schema));
+        Self { library: library_sdl(schema), ours }
     }
 
     /// Replaces the library's SDL, two levels down: `{ _service { sdl } }`.
@@ -151,6 +172,16 @@ impl ServiceSdl {
             }
         }
     }
+}
+
+/// What the library answers.
+fn library_sdl<Q, M, S>(schema: &Schema<Q, M, S>) -> String
+where
+    Q: ObjectType + 'static,
+    M: ObjectType + 'static,
+    S: SubscriptionType + 'static,
+{
+    schema.sdl_with_options(SDLExportOptions::new().federation().compose_directive())
 }
 
 #[cfg(test)]

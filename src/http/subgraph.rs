@@ -19,6 +19,7 @@ use crate::{
         cost::Costs,
         entities,
         sdl::{self, ServiceSdl},
+        trace,
     },
     idempotency::Attempt,
 };
@@ -28,6 +29,7 @@ use crate::{
 pub struct Execution {
     authentication: Authentication,
     subgraph: Subgraph,
+    traced: Option<Subgraph>,
     service_sdl: Arc<ServiceSdl>,
     costs: Arc<Costs>,
     /// What a document may cost.
@@ -50,7 +52,13 @@ impl Execution {
     pub fn new(authentication: Authentication, subgraph: Subgraph, maximum_cost: u64) -> Self {
         let service_sdl = Arc::new(ServiceSdl::new(&subgraph));
         let costs = Arc::new(Costs::of(&sdl::sdl(&subgraph)));
-        Self { authentication, subgraph, service_sdl, costs, maximum_cost }
+        Self { authentication, subgraph, traced: None, service_sdl, costs, maximum_cost }
+    }
+
+    /// Executes what asks for a trace on `traced`, or without one if there is none.
+    #[must_use]
+    pub fn tracing_on(self, traced: Option<Subgraph>) -> Self {
+        Self { traced, ..self }
     }
 
     fn cost(&self, admitted: &Admitted) -> Result<u64> {
@@ -121,25 +129,35 @@ impl Finish {
     }
 }
 
-impl Executor for Execution {
-    type Caller = Call;
+/// Who was let in, and how.
+#[derive(Debug)]
+pub struct Caller {
+    call: Call,
+    wants_trace: bool,
+}
 
-    async fn authenticate(&self, parts: &Parts) -> Result<Call> {
+impl Executor for Execution {
+    type Caller = Caller;
+
+    async fn authenticate(&self, parts: &Parts) -> Result<Caller> {
         let context = parts.extensions.get::<RequestContext>();
         let context =
             context.ok_or_else(|| Error::internal("a route outside of http::assemble"))?;
         let call = self.authentication.call(&parts.headers, &context.correlation_id).await?;
         let call = call.coming_inside(context.listener == ListenerKind::Internal);
-        Ok(call.attempting(parts.extensions.get::<Arc<Attempt>>().cloned()))
+        let call = call.attempting(parts.extensions.get::<Arc<Attempt>>().cloned());
+        Ok(Caller { call, wants_trace: trace::is_asked_for(&parts.headers) })
     }
 
-    fn tenant<'a>(&self, call: &'a Call) -> &'a TenantId {
-        call.principal().tenant()
+    fn tenant<'a>(&self, caller: &'a Caller) -> &'a TenantId {
+        caller.call.principal().tenant()
     }
 
-    async fn execute(&self, call: Call, admitted: Admitted) -> Result<Executed> {
+    async fn execute(&self, caller: Caller, admitted: Admitted) -> Result<Executed> {
+        let Caller { call, wants_trace } = caller;
         let (request, finish) = self.prepare(&call, admitted)?;
-        let response = finish.apply(self.subgraph.execute(request).await);
+        let traced = self.traced.as_ref().filter(|_| wants_trace);
+        let response = finish.apply(traced.unwrap_or(&self.subgraph).execute(request).await);
         Ok(Executed { response, call: call.attempt().is_some().then_some(call) })
     }
 }

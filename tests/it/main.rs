@@ -10,6 +10,8 @@ mod breach;
 #[cfg(test)]
 mod cluster;
 #[cfg(test)]
+mod compatibility;
+#[cfg(test)]
 mod controls;
 #[cfg(test)]
 mod correlation;
