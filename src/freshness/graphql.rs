@@ -1,9 +1,6 @@
 //! Freshness in the graph.
 
-use async_graphql::{
-    ComplexObject, Context, Enum, Object, SimpleObject,
-    connection::{Connection, OpaqueCursor},
-};
+use async_graphql::{ComplexObject, Context, Enum, Object, SimpleObject};
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
@@ -24,7 +21,7 @@ use crate::{
     error::{Error, Result},
     graphql::{
         call,
-        connection::{Page, Place, cost},
+        connection::{Connection, Page, Place, cost},
         errors::{Nullable, nullable},
         shared,
     },
@@ -147,7 +144,7 @@ impl Place for PolicyCursor {
     }
 }
 
-pub(crate) type PolicyConnection = Connection<OpaqueCursor<PolicyCursor>, FreshnessPolicy>;
+pub(crate) type PolicyConnection = Connection<PolicyCursor, FreshnessPolicy>;
 
 fn node(record: Record) -> Result<(PolicyCursor, FreshnessPolicy)> {
     let cursor = PolicyCursor { policy_id: record.policy_id, version: record.version };
