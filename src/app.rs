@@ -73,6 +73,8 @@ pub struct Assembly {
     pub pseudonyms: PseudonymKey,
     /// How breaches are found and told.
     pub breaches: Breaches,
+    /// Whether the public listener has the page to ask from.
+    pub graphiql: bool,
     /// The time.
     pub clock: SharedClock,
 }
@@ -161,6 +163,7 @@ impl App {
             verifier,
             pseudonyms,
             breaches,
+            graphiql,
             clock,
         } = assembly;
         let metrics = telemetry::metrics()?;
@@ -219,7 +222,7 @@ impl App {
             tasks,
         };
         let serving = [
-            (public, routes(&authentication, &limits)?),
+            (public, routes(&authentication, &limits, graphiql)?),
             (internal, internal_routes(&authentication, &limits, &clock)?),
             (operations, operations::router(health)),
         ];
@@ -276,9 +279,14 @@ async fn bind(kind: ListenerKind, address: SocketAddr) -> Result<BoundListener, 
 }
 
 /// What users have.
-fn routes(authentication: &Authentication, limits: &Limits) -> Result<Router, BrokenResource> {
+fn routes(
+    authentication: &Authentication,
+    limits: &Limits,
+    graphiql: bool,
+) -> Result<Router, BrokenResource> {
     let (graph, rest) = graph(authentication, None, limits)?;
-    Ok(graph.merge(rest.routes(ListenerKind::Public)?))
+    let page = if graphiql { http::graphiql::routes() } else { Router::new() };
+    Ok(graph.merge(rest.routes(ListenerKind::Public)?).merge(page))
 }
 
 /// The graph, as GraphQL and as what REST is made of. With `traced`, whoever asks for a trace has one.

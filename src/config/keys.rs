@@ -116,6 +116,7 @@ pub(super) const KEYS: &[Key] = &[
     key("auth.leeway_seconds", Kind::Number(0, 30), Some("5")),
     key("auth.pseudonym_key", Kind::Secret(32), None),
     key("auth.pseudonym_key_file", Kind::Path, None),
+    key("graphiql.enabled", Kind::Choice(&["true", "false"]), Some("false")),
     key("alerts.webhook_url", Kind::HttpUrl, None),
     key("alerts.webhook_secret", Kind::Secret(38), None),
     key("alerts.webhook_secret_file", Kind::Path, None),

@@ -68,6 +68,8 @@ pub struct Settings {
     pub auth: Option<Auth>,
     /// `auth.pseudonym_key(_file)`
     pub pseudonym_key: Option<Secret>,
+    /// `graphiql.enabled`: whether the public listener has the page.
+    pub graphiql: bool,
     /// `alerts.*`; absent when nobody is to be told of breaches.
     pub alerts: Option<Alerts>,
     /// `limits.*`

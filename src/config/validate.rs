@@ -21,6 +21,7 @@ pub(super) fn settings(from: &Resolved) -> Result<Settings, ConfigError> {
         postgres_bin: from.text("postgres_bin").map(PathBuf::from),
         auth: auth(from)?,
         pseudonym_key: secret(from, "auth.pseudonym_key")?.map(Secret::new),
+        graphiql: required(from, "graphiql.enabled")?,
         alerts: alerts(from)?,
         limits: limits(from)?,
         retention: Retention { runs_days: required(from, "retention.runs_days")? },

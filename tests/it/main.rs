@@ -28,6 +28,8 @@ mod gateway;
 #[cfg(test)]
 mod graph;
 #[cfg(test)]
+mod graphiql;
+#[cfg(test)]
 mod lineage;
 #[cfg(test)]
 mod once;
