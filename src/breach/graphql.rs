@@ -1,9 +1,6 @@
 //! Breaches in the graph.
 
-use async_graphql::{
-    Context, Enum, ID, Object, SimpleObject,
-    connection::{Connection, OpaqueCursor},
-};
+use async_graphql::{Context, Enum, ID, Object, SimpleObject};
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
@@ -21,7 +18,7 @@ use crate::{
     graphql::{
         annotations::{ListSize, page},
         call,
-        connection::{Page, Place, is_possible_instant},
+        connection::{Connection, Page, Place, is_possible_instant},
         errors::{Nullable, nullable},
         scalars::{BigInt, uuid},
         shared,
@@ -244,7 +241,7 @@ impl Place for BreachPosition {
 }
 
 /// A page of breaches.
-pub type BreachConnection = Connection<OpaqueCursor<BreachCursor>, Breach>;
+pub type BreachConnection = Connection<BreachCursor, Breach>;
 
 fn connection(page: &Page<BreachPosition>, rows: Vec<Record>) -> BreachConnection {
     page.connection(rows.into_iter().map(Breach).map(|breach| (breach.position(), breach)))
@@ -333,7 +330,7 @@ async fn events(
     context: &Context<'_>,
     first: Option<i32>,
     after: Option<&str>,
-) -> Result<Connection<OpaqueCursor<FreshnessEventCursor>, FreshnessEvent>> {
+) -> Result<Connection<FreshnessEventCursor, FreshnessEvent>> {
     let call = call(context)?;
     call.authorize(Operation::BreachRead)?;
     let page = Page::<FreshnessEventCursor>::parse(first, after, 50)?;
@@ -396,7 +393,7 @@ impl BreachQuery {
         #[graphql(desc = "At most so many; 50 unless said otherwise, 200 at the most.")]
         first: Option<i32>,
         #[graphql(desc = "Go on after this cursor.")] after: Option<String>,
-    ) -> Result<Connection<OpaqueCursor<FreshnessEventCursor>, FreshnessEvent>> {
+    ) -> Result<Connection<FreshnessEventCursor, FreshnessEvent>> {
         events(context, first, after.as_deref()).await
     }
 

@@ -1,9 +1,6 @@
 //! Datasets in the graph.
 
-use async_graphql::{
-    Context, Enum, ID, InputObject, Object, SimpleObject,
-    connection::{Connection, OpaqueCursor},
-};
+use async_graphql::{Context, Enum, ID, InputObject, Object, SimpleObject};
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
@@ -26,7 +23,7 @@ use crate::{
     graphql::{
         annotations::{Cost, LOG, ListSize, WALK, about, holding, page, sliced},
         call,
-        connection::{Page, Place, is_possible_instant},
+        connection::{Connection, Page, Place, is_possible_instant},
         errors::{Nullable, nullable},
         scalars::{BigInt, uuid},
         shared,
@@ -247,7 +244,7 @@ impl Dataset {
         #[graphql(desc = "At most so many; 10 unless said otherwise, 200 at the most.")]
         first: Option<i32>,
         #[graphql(desc = "Go on after this cursor.")] after: Option<String>,
-    ) -> Result<Connection<OpaqueCursor<RunCursor>, DatasetRun>> {
+    ) -> Result<Connection<RunCursor, DatasetRun>> {
         refresh::runs(context, self.0.dataset_id, first, after.as_deref()).await
     }
 
@@ -459,7 +456,7 @@ impl Place for DatasetCursor {
     }
 }
 
-type DatasetConnection = Connection<OpaqueCursor<DatasetCursor>, Dataset>;
+type DatasetConnection = Connection<DatasetCursor, Dataset>;
 
 async fn datasets(
     call: &Call,

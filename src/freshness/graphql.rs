@@ -1,9 +1,6 @@
 //! Freshness in the graph.
 
-use async_graphql::{
-    ComplexObject, Context, Enum, Object, SimpleObject,
-    connection::{Connection, OpaqueCursor},
-};
+use async_graphql::{ComplexObject, Context, Enum, Object, SimpleObject};
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
@@ -25,7 +22,7 @@ use crate::{
     graphql::{
         annotations::{ListSize, about, page},
         call,
-        connection::{Page, Place},
+        connection::{Connection, Page, Place},
         errors::{Nullable, nullable},
         shared,
     },
@@ -148,7 +145,7 @@ impl Place for PolicyCursor {
     }
 }
 
-pub(crate) type PolicyConnection = Connection<OpaqueCursor<PolicyCursor>, FreshnessPolicy>;
+pub(crate) type PolicyConnection = Connection<PolicyCursor, FreshnessPolicy>;
 
 fn node(record: Record) -> Result<(PolicyCursor, FreshnessPolicy)> {
     let cursor = PolicyCursor { policy_id: record.policy_id, version: record.version };

@@ -1,9 +1,6 @@
 //! Runs and refresh states in the graph.
 
-use async_graphql::{
-    Context, Enum, ID, Object, SimpleObject,
-    connection::{Connection, OpaqueCursor},
-};
+use async_graphql::{Context, Enum, ID, Object, SimpleObject};
 use chrono::{DateTime, Utc};
 use uuid::Uuid;
 
@@ -23,7 +20,7 @@ use crate::{
     graphql::{
         annotations::{Cost, LOG, ListSize, about},
         call,
-        connection::{Page, Place, is_possible_instant},
+        connection::{Connection, Page, Place, is_possible_instant},
         errors::{Nullable, nullable},
         scalars::{BigInt, uuid},
         shared,
@@ -298,7 +295,7 @@ pub(crate) async fn runs(
     dataset_id: Uuid,
     first: Option<i32>,
     after: Option<&str>,
-) -> Result<Connection<OpaqueCursor<RunCursor>, DatasetRun>> {
+) -> Result<Connection<RunCursor, DatasetRun>> {
     call(context)?.authorize(Operation::RunRead)?;
     let page = Page::<RunPosition>::parse(first, after, 10)?;
     let wanted = RunPage { dataset_id, after: page.after, limit: page.limit() };

@@ -7,7 +7,7 @@ use std::{collections::BTreeSet, process::Stdio};
 use chrono::TimeDelta;
 use drr::{auth::policy::Role, clock::ManualClock};
 use reqwest::{Response, StatusCode, header};
-use serde_json::{Value, json};
+use serde_json::json;
 use tokio::process::Command;
 
 use crate::{
@@ -130,8 +130,7 @@ fn nothing_but_the_pages_own_files_is_to_be_had_there() {
 #[test]
 fn serve_has_the_page_when_it_is_told_to_and_not_otherwise() {
     let folder = tempfile::tempdir().unwrap();
-    let mut command = serve(folder.path());
-    let serving = Serving::start(command.env("DRR_LOG__FILTER", "info"));
+    let serving = Serving::start(serve(folder.path()));
     let ask = |serving: &Serving| {
         let url = format!("http://{}/graphiql", serving.public);
         run(async {
@@ -142,7 +141,8 @@ fn serve_has_the_page_when_it_is_told_to_and_not_otherwise() {
     serving.signal(rustix::process::Signal::TERM);
     assert_eq!(serving.ended().0, Some(0));
     let mut command = serve(folder.path());
-    let serving = Serving::start(command.env("DRR_GRAPHIQL__ENABLED", "true"));
+    command.env("DRR_GRAPHIQL__ENABLED", "true");
+    let serving = Serving::start(command);
     assert!(ask(&serving).is_some());
 }
 

@@ -222,11 +222,7 @@ fn everything_is_described() {
             if name.starts_with("__") || LIBRARY_TYPES.contains(&name) {
                 continue;
             }
-            // The library's connections are generic and have no description of their own, nor a way
-            // to give them one; their fields, edges and page info have.
-            if !name.ends_with("Connection") {
-                check(name.to_owned(), &kind);
-            }
+            check(name.to_owned(), &kind);
             for field in list(&kind["fields"]) {
                 let path = format!("{name}.{}", field["name"].as_str().unwrap());
                 if path == "Query._entities" || path == "Query._service" {

@@ -23,6 +23,8 @@ pub struct Matrix {
     /// Per scope, the role and the kind that its tokens must have; nothing where any may.
     holders: BTreeMap<char, (Option<String>, Option<String>)>,
     pub open: BTreeSet<String>,
+    /// The routes of the page.
+    pub page: BTreeSet<String>,
 }
 
 fn section(name: &str) -> impl Iterator<Item = Vec<&'static str>> {
@@ -55,6 +57,7 @@ impl Matrix {
             cells: cells.collect(),
             holders: holders.collect(),
             open: section("open").map(|row| row[0].to_owned()).collect(),
+            page: section("page").map(|row| row[0].to_owned()).collect(),
         }
     }
 
