@@ -3,7 +3,6 @@
 
 use std::{env, fmt::Write, fs, io, path::Path};
 
-#[expect(clippy::print_stdout, reason = "this is how a build script speaks to Cargo")]
 fn main() -> io::Result<()> {
     println!("cargo::rerun-if-changed=web/dist");
     let variable = |name| env::var(name).map_err(io::Error::other);
