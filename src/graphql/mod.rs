@@ -5,11 +5,14 @@
 //! first; the test of the policy table fails for one that does not.
 
 pub mod connection;
+mod document;
 pub mod errors;
 pub mod expansion;
 mod me;
 pub mod scalars;
 pub mod sdl;
+
+pub use document::Document;
 
 use async_graphql::{Context, EmptySubscription, MergedObject, Request, Schema};
 
