@@ -22,7 +22,7 @@ use crate::{
     },
     breach::{delivery::Deliverer, sweeper::Sweeper, webhook::Webhook},
     clock::SharedClock,
-    config::{Limits, Listen},
+    config::{self, Limits, Listen},
     db::{Db, DbSettings, maintenance, safety},
     error::Error,
     graphql,
@@ -30,6 +30,7 @@ use crate::{
         self, BoundListener, Front, ListenerKind,
         authentication::Authentication,
         body::BodyLimits,
+        graphql::{BrokenManifest, Intake, Taken, Trusted},
         lineage::{self, Lineage},
         once::{KeyRule, Once},
         operations::{self, NotReady, Operations, ReadinessCheck},
@@ -61,6 +62,8 @@ pub struct Assembly {
     pub listen: Listen,
     /// What a caller may send.
     pub limits: Limits,
+    /// Which GraphQL documents are executed.
+    pub graphql: config::Graphql,
     /// What is kept for how long.
     pub retention: Retention,
     /// The database, as the application's login.
@@ -114,6 +117,9 @@ pub enum StartError {
     /// A resource of REST does not fit the graph.
     #[error(transparent)]
     Rest(#[from] BrokenResource),
+    /// The list of trusted documents cannot be used.
+    #[error(transparent)]
+    Trusted(#[from] BrokenManifest),
     /// There are no metrics.
     #[error(transparent)]
     Telemetry(#[from] TelemetryError),
@@ -155,6 +161,7 @@ impl App {
         let Assembly {
             listen,
             limits,
+            graphql,
             retention,
             database,
             keys,
@@ -164,6 +171,7 @@ impl App {
             clock,
         } = assembly;
         let metrics = telemetry::metrics()?;
+        let intake = intake(&graphql, &limits)?;
         let public = bind(ListenerKind::Public, listen.public).await?;
         let internal = bind(ListenerKind::Internal, listen.internal).await?;
         let operations = bind(ListenerKind::Operations, listen.operations).await?;
@@ -219,8 +227,8 @@ impl App {
             tasks,
         };
         let serving = [
-            (public, routes(&authentication, &limits)?),
-            (internal, internal_routes(&authentication, &limits)?),
+            (public, routes(&authentication, &limits, intake.clone())?),
+            (internal, internal_routes(&authentication, &limits, intake.of_any())?),
             (operations, operations::router(health)),
         ];
         Ok(app.serve(serving, &limits, &clock))
@@ -275,9 +283,24 @@ async fn bind(kind: ListenerKind, address: SocketAddr) -> Result<BoundListener, 
     })
 }
 
+/// What takes GraphQL documents in.
+fn intake(graphql: &config::Graphql, limits: &Limits) -> Result<Intake, BrokenManifest> {
+    let trusted = match &graphql.trusted_documents_file {
+        Some(path) => Trusted::read(path, &limits.graphql_document)?,
+        None => Trusted::default(),
+    };
+    let taken =
+        Taken { persisted: !graphql.without_persisted_queries, only_trusted: graphql.only_trusted };
+    Ok(Intake::new(limits, trusted, taken))
+}
+
 /// What users have.
-fn routes(authentication: &Authentication, limits: &Limits) -> Result<Router, BrokenResource> {
-    let (graph, rest) = graph(authentication, limits)?;
+fn routes(
+    authentication: &Authentication,
+    limits: &Limits,
+    intake: Intake,
+) -> Result<Router, BrokenResource> {
+    let (graph, rest) = graph(authentication, limits, intake)?;
     Ok(graph.merge(rest.routes(ListenerKind::Public)?))
 }
 
@@ -285,24 +308,26 @@ fn routes(authentication: &Authentication, limits: &Limits) -> Result<Router, Br
 fn graph(
     authentication: &Authentication,
     limits: &Limits,
+    intake: Intake,
 ) -> Result<(Router, Rest), BrokenResource> {
     let subgraph = graphql::subgraph();
     let rest = Rest::new(authentication.clone(), subgraph.clone(), limits)?;
     let execution = Execution::new(authentication.clone(), subgraph);
-    Ok((Router::new().route("/graphql", http::graphql::route(execution, limits)), rest))
+    Ok((Router::new().route("/graphql", http::graphql::route(execution, intake, limits)), rest))
 }
 
 /// What the platform's own services have: the same, and ways to report.
 fn internal_routes(
     authentication: &Authentication,
     limits: &Limits,
+    intake: Intake,
 ) -> Result<Router, BrokenResource> {
     let lineage = Lineage {
         authentication: authentication.clone(),
         limits: BodyLimits::lineage(limits),
         once: Once::new(KeyRule::Optional, limits),
     };
-    let (graph, rest) = graph(authentication, limits)?;
+    let (graph, rest) = graph(authentication, limits, intake)?;
     Ok(graph
         .merge(rest.internal_routes(limits)?)
         .route("/api/v1/lineage", post(lineage::ingest).with_state(lineage)))

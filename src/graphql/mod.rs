@@ -8,11 +8,13 @@ pub mod connection;
 mod document;
 pub mod errors;
 pub mod expansion;
+mod inputs;
 mod me;
 pub mod scalars;
 pub mod sdl;
 
 pub use document::Document;
+pub use inputs::InputTypes;
 
 use async_graphql::{Context, EmptySubscription, MergedObject, Request, Schema};
 
@@ -51,6 +53,10 @@ pub type Subgraph = Schema<Query, Mutation, EmptySubscription>;
 
 /// How deep a selection may be nested. The deepest that the graph makes sense of is about half.
 const MAX_DEPTH: usize = 24;
+/// How many errors of the parser and the validation are told at once.
+const MAX_ERRORS: usize = 10;
+/// How long the text of one of them may be: it repeats names of the document.
+const MAX_ERROR_BYTES: usize = 500;
 /// How many fields one answer may have: those of a node times the nodes of its page. A board of 200
 /// datasets with everything about them and their last 10 runs has about half.
 const MAX_COMPLEXITY: usize = 100_000;

@@ -14,7 +14,7 @@ use crate::{
     auth::{TenantId, policy::Operation},
     call::Call,
     error::{Error, Result},
-    graphql::{self, Subgraph, sdl::ServiceSdl},
+    graphql::{self, InputTypes, Subgraph, sdl::ServiceSdl},
     idempotency::Attempt,
 };
 
@@ -24,6 +24,7 @@ pub struct Execution {
     authentication: Authentication,
     subgraph: Subgraph,
     service_sdl: Arc<ServiceSdl>,
+    inputs: Arc<InputTypes>,
 }
 
 impl std::fmt::Debug for Execution {
@@ -37,7 +38,8 @@ impl Execution {
     #[must_use]
     pub fn new(authentication: Authentication, subgraph: Subgraph) -> Self {
         let service_sdl = Arc::new(ServiceSdl::new(&subgraph));
-        Self { authentication, subgraph, service_sdl }
+        let inputs = Arc::new(InputTypes::of(&subgraph));
+        Self { authentication, subgraph, service_sdl, inputs }
     }
 }
 
@@ -45,12 +47,14 @@ impl Execution {
     /// The request as the graph executes it, if the caller may ask for what is in it.
     ///
     /// # Errors
-    /// [`Error::Forbidden`] for what the caller may not ask for.
+    /// [`Error::Forbidden`] for what the caller may not ask for, [`Error::BadUserInput`] for what the
+    /// graph cannot take.
     pub fn prepare(&self, call: &Call, admitted: Admitted) -> Result<Request> {
         let Admitted { request, document } = admitted;
         if let Some(name) = &request.operation_name {
             tracing::Span::current().record("operation", name.as_str());
         }
+        self.inputs.check(document.parsed())?;
         // The library answers these fields itself, where no resolver could ask.
         if document.introspects() {
             call.authorize(Operation::SchemaIntrospect)?;
@@ -67,6 +71,7 @@ impl Executor for Execution {
         let context =
             context.ok_or_else(|| Error::internal("a route outside of http::assemble"))?;
         let call = self.authentication.call(&parts.headers, &context.correlation_id).await?;
+        let call = call.until(context.deadline);
         Ok(call.attempting(parts.extensions.get::<Arc<Attempt>>().cloned()))
     }
 

@@ -26,6 +26,8 @@ mod gateway;
 #[cfg(test)]
 mod graph;
 #[cfg(test)]
+mod guard;
+#[cfg(test)]
 mod lineage;
 #[cfg(test)]
 mod once;
