@@ -22,7 +22,7 @@ use crate::{
     },
     breach::{delivery::Deliverer, sweeper::Sweeper, webhook::Webhook},
     clock::SharedClock,
-    config::{Limits, Listen},
+    config::{self, Limits, Listen},
     db::{Db, DbSettings, maintenance, safety},
     error::Error,
     graphql::{self, Subgraph},
@@ -30,6 +30,7 @@ use crate::{
         self, BoundListener, Front, ListenerKind,
         authentication::Authentication,
         body::BodyLimits,
+        graphql::{BrokenManifest, Intake, Taken, Trusted},
         lineage::{self, Lineage},
         once::{KeyRule, Once},
         operations::{self, NotReady, Operations, ReadinessCheck},
@@ -61,6 +62,8 @@ pub struct Assembly {
     pub listen: Listen,
     /// What a caller may send.
     pub limits: Limits,
+    /// Which GraphQL documents are executed.
+    pub graphql: config::Graphql,
     /// What is kept for how long.
     pub retention: Retention,
     /// The database, as the application's login.
@@ -116,6 +119,9 @@ pub enum StartError {
     /// A resource of REST does not fit the graph.
     #[error(transparent)]
     Rest(#[from] BrokenResource),
+    /// The list of trusted documents cannot be used.
+    #[error(transparent)]
+    Trusted(#[from] BrokenManifest),
     /// There are no metrics.
     #[error(transparent)]
     Telemetry(#[from] TelemetryError),
@@ -157,6 +163,7 @@ impl App {
         let Assembly {
             listen,
             limits,
+            graphql,
             retention,
             database,
             keys,
@@ -167,6 +174,7 @@ impl App {
             clock,
         } = assembly;
         let metrics = telemetry::metrics()?;
+        let intake = intake(&graphql, &limits)?;
         let public = bind(ListenerKind::Public, listen.public).await?;
         let internal = bind(ListenerKind::Internal, listen.internal).await?;
         let operations = bind(ListenerKind::Operations, listen.operations).await?;
@@ -222,8 +230,8 @@ impl App {
             tasks,
         };
         let serving = [
-            (public, routes(&authentication, &limits, graphiql)?),
-            (internal, internal_routes(&authentication, &limits, &clock)?),
+            (public, routes(&authentication, &limits, intake.clone(), graphiql)?),
+            (internal, internal_routes(&authentication, &limits, intake.of_any(), &clock)?),
             (operations, operations::router(health)),
         ];
         Ok(app.serve(serving, &limits, &clock))
@@ -278,13 +286,25 @@ async fn bind(kind: ListenerKind, address: SocketAddr) -> Result<BoundListener, 
     })
 }
 
+/// What takes GraphQL documents in.
+fn intake(graphql: &config::Graphql, limits: &Limits) -> Result<Intake, BrokenManifest> {
+    let trusted = match &graphql.trusted_documents_file {
+        Some(path) => Trusted::read(path, &limits.graphql_document)?,
+        None => Trusted::default(),
+    };
+    let taken =
+        Taken { persisted: !graphql.without_persisted_queries, only_trusted: graphql.only_trusted };
+    Ok(Intake::new(limits, trusted, taken))
+}
+
 /// What users have.
 fn routes(
     authentication: &Authentication,
     limits: &Limits,
+    intake: Intake,
     graphiql: bool,
 ) -> Result<Router, BrokenResource> {
-    let (graph, rest) = graph(authentication, None, limits)?;
+    let (graph, rest) = graph(authentication, None, limits, intake)?;
     let page = if graphiql { http::graphiql::routes() } else { Router::new() };
     Ok(graph.merge(rest.routes(ListenerKind::Public)?).merge(page))
 }
@@ -294,18 +314,20 @@ fn graph(
     authentication: &Authentication,
     traced: Option<Subgraph>,
     limits: &Limits,
+    intake: Intake,
 ) -> Result<(Router, Rest), BrokenResource> {
     let subgraph = graphql::subgraph();
     let rest = Rest::new(authentication.clone(), subgraph.clone(), limits)?;
     let execution = Execution::new(authentication.clone(), subgraph, limits.graphql_cost);
     let execution = execution.tracing_on(traced);
-    Ok((Router::new().route("/graphql", http::graphql::route(execution, limits)), rest))
+    Ok((Router::new().route("/graphql", http::graphql::route(execution, intake, limits)), rest))
 }
 
 /// What the platform's own services have: the same, and ways to report.
 fn internal_routes(
     authentication: &Authentication,
     limits: &Limits,
+    intake: Intake,
     clock: &SharedClock,
 ) -> Result<Router, BrokenResource> {
     let lineage = Lineage {
@@ -314,7 +336,7 @@ fn internal_routes(
         once: Once::new(KeyRule::Optional, limits),
     };
     let traced = graphql::traced_subgraph(clock.clone());
-    let (graph, rest) = graph(authentication, Some(traced), limits)?;
+    let (graph, rest) = graph(authentication, Some(traced), limits, intake)?;
     Ok(graph
         .merge(rest.internal_routes(limits)?)
         .route("/api/v1/lineage", post(lineage::ingest).with_state(lineage)))

@@ -11,6 +11,8 @@
 
 use std::{collections::HashMap, fmt::Debug, hash::Hash, sync::Arc};
 
+use tokio_util::task::AbortOnDropHandle;
+
 use crate::{
     call::Call,
     db::{TenantDb, TenantTx},
@@ -69,10 +71,11 @@ impl<R: BatchRead> Batched<R> {
 /// are woken once, and not with every packet that arrives. Every key is in the answer.
 async fn read<R: BatchRead>(db: TenantDb, keys: Vec<R::Key>) -> HashMap<R::Key, Loaded<R::Value>> {
     let wanted = keys.clone();
-    let read = tokio::spawn(async move {
+    // Who asked may go; then nobody waits for the answer.
+    let read = AbortOnDropHandle::new(tokio::spawn(async move {
         let tx = db.read().await?;
         R::read(&tx, &wanted).await
-    });
+    }));
     let mut result = read.await.unwrap_or_else(|lost| Err(Error::internal(lost)));
     let mut answer = |key: &R::Key| match &mut result {
         Ok(found) => Ok(found.remove(key)),

@@ -9,6 +9,7 @@ use std::sync::{
 };
 
 use chrono::{DateTime, Utc};
+use tokio::time::Instant;
 use uuid::Uuid;
 
 use crate::{
@@ -62,6 +63,13 @@ impl Call {
     #[must_use]
     pub fn attempting(mut self, attempt: Option<Arc<Attempt>>) -> Self {
         self.attempt = attempt;
+        self
+    }
+
+    /// The call as one that nobody waits for after `deadline`.
+    #[must_use]
+    pub fn until(mut self, deadline: Instant) -> Self {
+        self.db = self.db.until(deadline);
         self
     }
 

@@ -31,13 +31,15 @@ pub enum ErrorCode {
     RateLimited,
     /// A service behind this one does not answer; try again.
     Unavailable,
+    /// Not done within the time that a request has; its work was stopped.
+    DeadlineExceeded,
     /// A fault of this service.
     Internal,
 }
 
 impl ErrorCode {
     /// Every code, once.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 11] = [
         Self::Unauthenticated,
         Self::Forbidden,
         Self::NotFound,
@@ -47,6 +49,7 @@ impl ErrorCode {
         Self::LimitExceeded,
         Self::RateLimited,
         Self::Unavailable,
+        Self::DeadlineExceeded,
         Self::Internal,
     ];
 
@@ -63,6 +66,7 @@ impl ErrorCode {
             Self::LimitExceeded => "LIMIT_EXCEEDED",
             Self::RateLimited => "RATE_LIMITED",
             Self::Unavailable => "UNAVAILABLE",
+            Self::DeadlineExceeded => "DEADLINE_EXCEEDED",
             Self::Internal => "INTERNAL",
         }
     }
@@ -80,6 +84,7 @@ impl ErrorCode {
             Self::LimitExceeded => 413,
             Self::RateLimited => 429,
             Self::Unavailable => 503,
+            Self::DeadlineExceeded => 504,
             Self::Internal => 500,
         }
     }
@@ -130,6 +135,9 @@ pub enum Error {
     /// See [`ErrorCode::Unavailable`].
     #[error("the service is temporarily unavailable")]
     Unavailable(#[source] Arc<dyn std::error::Error + Send + Sync>),
+    /// See [`ErrorCode::DeadlineExceeded`].
+    #[error("not done within limits.request_deadline_ms")]
+    DeadlineExceeded,
     /// See [`ErrorCode::Internal`].
     #[error("an internal error occurred")]
     Internal(#[source] Arc<dyn std::error::Error + Send + Sync>),
@@ -167,6 +175,7 @@ impl Error {
             Self::Told { code, .. } => *code,
             Self::LimitExceeded { .. } => ErrorCode::LimitExceeded,
             Self::Unavailable(_) => ErrorCode::Unavailable,
+            Self::DeadlineExceeded => ErrorCode::DeadlineExceeded,
             Self::Internal(_) => ErrorCode::Internal,
         }
     }

@@ -33,6 +33,10 @@ pub const HTTP_REQUESTS: &str = "drr_http_requests_total";
 pub const HTTP_DURATION: &str = "drr_http_request_duration_seconds";
 /// Handlers that panicked.
 pub const HTTP_PANICS: &str = "drr_http_panics_total";
+/// Requests whose time was over before they were done.
+pub const HTTP_DEADLINES: &str = "drr_http_deadlines_exceeded_total";
+/// Documents that were asked for, by what became of them.
+pub const GRAPHQL_DOCUMENTS: &str = "drr_graphql_documents_total";
 /// Connections open now, by listener.
 pub const HTTP_CONNECTIONS: &str = "drr_http_connections";
 
@@ -98,9 +102,15 @@ fn describe() {
     describe_counter!(HTTP_REQUESTS, "Requests answered.");
     describe_histogram!(HTTP_DURATION, Unit::Seconds, "Time from a request's head to its answer.");
     describe_counter!(HTTP_PANICS, "Handlers that panicked.");
+    describe_counter!(HTTP_DEADLINES, "Requests that were not done in their time.");
+    describe_counter!(GRAPHQL_DOCUMENTS, "GraphQL documents, by how they were found or refused.");
     describe_gauge!(HTTP_CONNECTIONS, "Open connections.");
     describe_counter!("drr_db_transactions_total", "Transactions begun for callers.");
     describe_counter!("drr_db_statements_total", "Statements run in them.");
+    describe_counter!(
+        "drr_db_cancelled_statements_total",
+        "Statements stopped in the server because nobody waited for them any more."
+    );
     describe_counter!(
         "drr_db_unclean_connections_total",
         "Connections closed because they came back with an open transaction, a tenant or a role."

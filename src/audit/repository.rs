@@ -31,7 +31,9 @@ impl Outcome {
     pub fn of(error: &impl Coded) -> Self {
         match error.error_code() {
             ErrorCode::Forbidden | ErrorCode::Unauthenticated => Self::Denied,
-            code @ (ErrorCode::Internal | ErrorCode::Unavailable) => Self::Failure(code),
+            code @ (ErrorCode::Internal | ErrorCode::Unavailable | ErrorCode::DeadlineExceeded) => {
+                Self::Failure(code)
+            }
             code => Self::Rejected(code),
         }
     }

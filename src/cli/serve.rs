@@ -61,6 +61,7 @@ pub(super) async fn start(
     let app = App::start(Assembly {
         listen: settings.listen,
         limits: settings.limits,
+        graphql: settings.graphql.clone(),
         retention: settings.retention,
         database: database.settings(settings),
         keys,

@@ -72,12 +72,25 @@ pub struct Settings {
     pub graphiql: bool,
     /// `alerts.*`; absent when nobody is to be told of breaches.
     pub alerts: Option<Alerts>,
+    /// `graphql.*`
+    pub graphql: Graphql,
     /// `limits.*`
     pub limits: Limits,
     /// `retention.*`
     pub retention: Retention,
     /// `log.*`
     pub log: Log,
+}
+
+/// Which GraphQL documents are executed.
+#[derive(Debug, Clone, Default, Serialize)]
+pub struct Graphql {
+    /// Whether the public listener executes only those of the list.
+    pub only_trusted: bool,
+    /// The list of trusted documents.
+    pub trusted_documents_file: Option<PathBuf>,
+    /// Whether automatic persisted queries are off.
+    pub without_persisted_queries: bool,
 }
 
 /// What is kept for how long.
@@ -170,6 +183,8 @@ pub struct Limits {
     pub graphql_document: DocumentLimits,
     /// What a GraphQL document may cost, by what the SDL says of costs.
     pub graphql_cost: u64,
+    /// Bytes of all GraphQL documents that are kept parsed.
+    pub graphql_document_cache_bytes: u64,
     /// A lineage request's body after decompression.
     pub lineage_body_bytes: usize,
     /// A compressed lineage request's body as it comes over the wire.
@@ -178,7 +193,7 @@ pub struct Limits {
     pub idempotency_retention: Duration,
 }
 
-/// What a GraphQL document may be before anything parses it.
+/// What a GraphQL document may be; the first three and the directives before anything parses it.
 #[derive(Debug, Clone, Copy, Serialize)]
 pub struct DocumentLimits {
     /// Bytes of the text.
@@ -187,6 +202,14 @@ pub struct DocumentLimits {
     pub depth: usize,
     /// Tokens.
     pub tokens: usize,
+    /// Aliases, fragments spread.
+    pub aliases: usize,
+    /// Directives; after parsing, fragments spread.
+    pub directives: usize,
+    /// Values in the JSON that it comes in; values of its arguments, variables and fragments put in.
+    pub values: usize,
+    /// Entities that it asks for.
+    pub representations: usize,
 }
 
 /// The log.

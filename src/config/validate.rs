@@ -3,8 +3,8 @@
 use std::{net::SocketAddr, path::PathBuf, str::FromStr, time::Duration};
 
 use super::{
-    Alerts, Auth, ConfigError, Database, DatabaseUrl, DocumentLimits, Environment, Jwks, Limits,
-    Listen, Log, LogFormat, Retention, Secret, Settings, keys, read_secret_file,
+    Alerts, Auth, ConfigError, Database, DatabaseUrl, DocumentLimits, Environment, Graphql, Jwks,
+    Limits, Listen, Log, LogFormat, Retention, Secret, Settings, keys, read_secret_file,
     sources::{Resolved, invalid_or_unknown},
 };
 
@@ -23,6 +23,7 @@ pub(super) fn settings(from: &Resolved) -> Result<Settings, ConfigError> {
         pseudonym_key: secret(from, "auth.pseudonym_key")?.map(Secret::new),
         graphiql: required(from, "graphiql.enabled")?,
         alerts: alerts(from)?,
+        graphql: graphql(from)?,
         limits: limits(from)?,
         retention: Retention { runs_days: required(from, "retention.runs_days")? },
         log: log(from)?,
@@ -160,6 +161,21 @@ fn alerts(from: &Resolved) -> Result<Option<Alerts>, ConfigError> {
     }
 }
 
+fn graphql(from: &Resolved) -> Result<Graphql, ConfigError> {
+    let graphql = Graphql {
+        only_trusted: from.text("graphql.documents").as_deref() == Some("trusted"),
+        trusted_documents_file: from.text("graphql.trusted_documents_file").map(PathBuf::from),
+        without_persisted_queries: from.text("graphql.persisted_queries").as_deref() == Some("off"),
+    };
+    if graphql.only_trusted && graphql.trusted_documents_file.is_none() {
+        return Err(ConfigError::Missing {
+            key: "graphql.trusted_documents_file".into(),
+            reason: "graphql.documents is trusted, and nothing says which are",
+        });
+    }
+    Ok(graphql)
+}
+
 fn limits(from: &Resolved) -> Result<Limits, ConfigError> {
     Ok(Limits {
         max_connections: required(from, "limits.max_connections")?,
@@ -174,8 +190,13 @@ fn limits(from: &Resolved) -> Result<Limits, ConfigError> {
             bytes: required(from, "limits.graphql_document_bytes")?,
             depth: required(from, "limits.graphql_document_depth")?,
             tokens: required(from, "limits.graphql_document_tokens")?,
+            aliases: required(from, "limits.graphql_aliases")?,
+            directives: required(from, "limits.graphql_directives")?,
+            values: required(from, "limits.graphql_values")?,
+            representations: required(from, "limits.graphql_representations")?,
         },
         graphql_cost: required(from, "limits.graphql_cost")?,
+        graphql_document_cache_bytes: required(from, "limits.graphql_document_cache_bytes")?,
         lineage_body_bytes: required(from, "limits.lineage_body_bytes")?,
         lineage_compressed_bytes: required(from, "limits.lineage_compressed_bytes")?,
         idempotency_retention: Duration::from_hours(required(

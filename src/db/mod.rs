@@ -9,6 +9,7 @@
 //! [`operator`]; what it checks before it serves is in [`safety`]. Its own tasks reach a tenant by
 //! [`Db::of_due`]`(&DueTenant)`: for a tenant that the database itself has named, and no other.
 
+mod abandoned;
 pub mod embedded;
 mod error;
 pub mod maintenance;

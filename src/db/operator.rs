@@ -118,7 +118,8 @@ async fn as_operator<'q>(
     let role = GroupRole::Operator.name(&settings.schema);
     let timeout = milliseconds(settings.statement_timeout);
     let sql = format!("BEGIN; SET LOCAL statement_timeout = {timeout}; SET LOCAL ROLE {role}");
-    let mut tx = OperatorTx(open(db, sql).await?);
+    let (connection, _) = open(db, sql).await?;
+    let mut tx = OperatorTx(connection);
     let rows = query.fetch_all(&mut *tx.0).await.map_err(mapped)?;
     PgTransactionManager::commit(&mut tx.0).await.map_err(mapped)?;
     Ok(rows)

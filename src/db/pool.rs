@@ -1,6 +1,6 @@
 //! The private pool.
 
-use std::{sync::Arc, time::Duration};
+use std::{cell::Cell, sync::Arc, time::Duration};
 
 use sqlx::{
     ConnectOptions, Executor, PgPool, Postgres, Row,
@@ -8,7 +8,7 @@ use sqlx::{
     postgres::{PgConnectOptions, PgPoolOptions},
 };
 
-use super::{operator::DueTenant, tenant::TenantDb};
+use super::{abandoned::Canceller, operator::DueTenant, tenant::TenantDb};
 use crate::{auth::Principal, error::Error};
 
 /// How to reach the database.
@@ -30,6 +30,7 @@ pub struct DbSettings {
 #[derive(Debug, Clone)]
 pub struct Db {
     pool: PgPool,
+    canceller: Canceller,
     settings: Arc<DbSettings>,
 }
 
@@ -52,9 +53,11 @@ impl Db {
             .max_connections(settings.max_connections)
             .acquire_timeout(settings.acquire_timeout)
             .test_before_acquire(false)
+            .after_connect(|connection, _| Box::pin(async { is_new(connection).await }))
             .before_acquire(|connection, _| Box::pin(async { is_clean(connection).await }))
-            .connect_lazy_with(connect);
-        Self { pool, settings: Arc::new(settings) }
+            .connect_lazy_with(connect.clone());
+        let canceller = Canceller::new(connect);
+        Self { pool, canceller, settings: Arc::new(settings) }
     }
 
     /// The database as this caller may see it.
@@ -88,16 +91,51 @@ impl Db {
     /// Closes the pool once what is under way has ended.
     pub async fn close(&self) {
         self.pool.close().await;
+        self.canceller.close().await;
+    }
+
+    pub(super) const fn canceller(&self) -> &Canceller {
+        &self.canceller
     }
 
     pub(super) fn settings(&self) -> &DbSettings {
         &self.settings
     }
 
-    #[expect(clippy::disallowed_methods, reason = "the one place that takes from the pool")]
     pub(super) async fn connection(&self) -> Result<PoolConnection<Postgres>, Error> {
-        self.pool.acquire().await.map_err(Error::unavailable)
+        self.lend().await.map(|(connection, _)| connection)
     }
+
+    /// A connection, and the process that serves it.
+    #[expect(clippy::disallowed_methods, reason = "the one place that takes from the pool")]
+    pub(super) async fn lend(&self) -> Result<(PoolConnection<Postgres>, Backend), Error> {
+        let lent = BACKEND.scope(Cell::new(Backend(0)), async {
+            let connection = self.pool.acquire().await?;
+            Ok::<_, sqlx::Error>((connection, BACKEND.with(Cell::get)))
+        });
+        lent.await.map_err(Error::unavailable)
+    }
+}
+
+/// A process of the server.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Backend(pub(super) i32);
+
+tokio::task_local! {
+    /// The process behind the connection that is being lent. sqlx keeps it to itself; the questions
+    /// that are asked of each connection anyhow learn it.
+    static BACKEND: Cell<Backend>;
+}
+
+fn learn(row: &sqlx::postgres::PgRow) -> sqlx::Result<()> {
+    let backend = Backend(row.try_get("backend")?);
+    // Outside of `Db::lend` nobody wants to know.
+    let _ = BACKEND.try_with(|cell| cell.set(backend));
+    Ok(())
+}
+
+async fn is_new(connection: &mut sqlx::PgConnection) -> sqlx::Result<()> {
+    learn(&connection.fetch_one(sqlx::raw_sql("SELECT pg_backend_pid() AS backend")).await?)
 }
 
 /// Asked of every connection before it is lent, in place of a ping. One that fails is closed, never
@@ -108,7 +146,10 @@ impl Db {
 /// transaction that has failed it is refused.
 async fn is_clean(connection: &mut sqlx::PgConnection) -> sqlx::Result<bool> {
     let clean = match connection.fetch_one(sqlx::raw_sql(CLEAN)).await {
-        Ok(row) => row.try_get(0)?,
+        Ok(row) => {
+            learn(&row)?;
+            row.try_get("clean")?
+        }
         Err(error) if is_in_failed_transaction(&error) => false,
         Err(error) => return Err(error),
     };
@@ -127,4 +168,5 @@ fn is_in_failed_transaction(error: &sqlx::Error) -> bool {
 
 const CLEAN: &str = "
 SELECT now() = statement_timestamp() AND current_user = session_user
-   AND coalesce(current_setting('app.tenant_id', true), '') = ''";
+   AND coalesce(current_setting('app.tenant_id', true), '') = '' AS clean,
+   pg_backend_pid() AS backend";

@@ -10,14 +10,14 @@ use sea_orm::{
 use sea_query_sqlx::SqlxValues;
 use serde::Serialize;
 use sqlx::{
-    AssertSqlSafe, Column, Postgres, Row, SqlSafeStr,
+    AssertSqlSafe, Column, PgConnection, Postgres, Row, SqlSafeStr,
     pool::PoolConnection,
     postgres::{PgRow, PgTransactionManager},
 };
 use sqlx_core::transaction::TransactionManager;
-use tokio::sync::Mutex;
+use tokio::{sync::Mutex, time::Instant};
 
-use super::pool::Db;
+use super::pool::{Backend, Db};
 use crate::{
     auth::{Principal, TenantId, policy::Role},
     error::Error,
@@ -29,7 +29,12 @@ pub struct TenantDb {
     db: Db,
     tenant: TenantId,
     reading_as: GroupRole,
+    deadline: Option<Instant>,
 }
+
+/// How much longer than the rest of its request a statement may run in the server: it is cancelled at
+/// the deadline, and this is for when nobody is left to do so.
+const AFTERMATH: Duration = Duration::from_millis(500);
 
 impl TenantDb {
     pub(super) fn new(db: Db, principal: &Principal) -> Self {
@@ -37,18 +42,26 @@ impl TenantDb {
             Role::Auditor => GroupRole::Auditor,
             _ => GroupRole::Reader,
         };
-        Self { db, tenant: principal.tenant().clone(), reading_as }
+        Self { db, tenant: principal.tenant().clone(), reading_as, deadline: None }
+    }
+
+    /// The same, for work that nobody waits for after `deadline`.
+    #[must_use]
+    pub const fn until(mut self, deadline: Instant) -> Self {
+        self.deadline = Some(deadline);
+        self
     }
 
     /// For the program's own tasks; see [`Db::of_due`].
     pub(super) const fn of_own_task(db: Db, tenant: TenantId) -> Self {
-        Self { db, tenant, reading_as: GroupRole::Reader }
+        Self { db, tenant, reading_as: GroupRole::Reader, deadline: None }
     }
 
     /// A read-only transaction. Dropping it ends it; there is nothing to commit.
     ///
     /// # Errors
-    /// [`Error::Unavailable`] when no connection can be had.
+    /// [`Error::Unavailable`] when no connection can be had, [`Error::DeadlineExceeded`] after the
+    /// deadline.
     pub async fn read(&self) -> Result<TenantTx, Error> {
         self.begin("BEGIN READ ONLY", self.reading_as).await
     }
@@ -56,7 +69,7 @@ impl TenantDb {
     /// A transaction that may write. Dropping it without [`TenantTx::commit`] undoes it.
     ///
     /// # Errors
-    /// [`Error::Unavailable`] when no connection can be had.
+    /// As for [`Self::read`].
     pub async fn write(&self) -> Result<TenantTx, Error> {
         self.begin("BEGIN", GroupRole::Writer).await
     }
@@ -65,7 +78,7 @@ impl TenantDb {
     /// transaction is open and the tenant is not set. // D21
     async fn begin(&self, begin: &str, role: GroupRole) -> Result<TenantTx, Error> {
         let settings = self.db.settings();
-        let timeout = milliseconds(settings.statement_timeout);
+        let timeout = milliseconds(self.statement_timeout()?);
         let sql = format!(
             "{begin}; SET LOCAL statement_timeout = {timeout}; SET LOCAL ROLE {}; \
              SET LOCAL app.tenant_id = '{}'",
@@ -73,17 +86,34 @@ impl TenantDb {
             // Needs no escaping: a TenantId is `[a-z0-9-]` by construction.
             self.tenant
         );
-        let connection = open(&self.db, sql).await?;
+        let (connection, backend) = open(&self.db, sql).await?;
         metrics::counter!("drr_db_transactions_total").increment(1);
-        let session = Mutex::new(Session { connection, unsettled: 0 });
-        Ok(TenantTx { tenant: self.tenant.clone(), session })
+        let connection = Some(connection);
+        let session = Mutex::new(Session { connection, backend, running: false, unsettled: 0 });
+        Ok(TenantTx { db: self.db.clone(), tenant: self.tenant.clone(), session })
+    }
+
+    /// How long a statement may run that begins now.
+    fn statement_timeout(&self) -> Result<Duration, Error> {
+        let most = self.db.settings().statement_timeout;
+        let Some(deadline) = self.deadline else { return Ok(most) };
+        let left = deadline.saturating_duration_since(Instant::now());
+        if left.is_zero() {
+            return Err(Error::DeadlineExceeded);
+        }
+        Ok(most.min(left + AFTERMATH))
     }
 }
 
 /// A connection with the transaction that `sql` begins.
-pub(super) async fn open(db: &Db, sql: String) -> Result<PoolConnection<Postgres>, Error> {
-    let mut opening = Opening(Some(db.connection().await?));
-    opening.begin(sql).await.map_err(super::error::mapped)
+pub(super) async fn open(
+    db: &Db,
+    sql: String,
+) -> Result<(PoolConnection<Postgres>, Backend), Error> {
+    let (connection, backend) = db.lend().await?;
+    let mut opening = Opening(Some(connection));
+    let connection = opening.begin(sql).await.map_err(super::error::mapped)?;
+    Ok((connection, backend))
 }
 
 pub(super) fn milliseconds(duration: Duration) -> u128 {
@@ -113,19 +143,46 @@ impl Drop for Opening {
 
 /// An open transaction in which `app.tenant_id` is set. The only thing that queries can run on.
 ///
-/// A statement whose future is dropped runs on in the server until it ends or its time is over; the
+/// A statement whose future is dropped is cancelled in the server, unless it ends at once; the
 /// connection is lent again only after that and after the rollback.
 #[derive(Debug)]
 pub struct TenantTx {
+    db: Db,
     tenant: TenantId,
     session: Mutex<Session>,
 }
 
 #[derive(Debug)]
 struct Session {
-    connection: PoolConnection<Postgres>,
+    /// There until the transaction is dropped.
+    connection: Option<PoolConnection<Postgres>>,
+    backend: Backend,
+    /// Whether a statement is under way.
+    running: bool,
     /// Statements that failed, or whose answer was not waited for.
     unsettled: usize,
+}
+
+impl Session {
+    fn connection(&mut self) -> Result<&mut PgConnection, SqlxError> {
+        self.connection.as_deref_mut().ok_or(SqlxError::PoolClosed)
+    }
+
+    /// Begins a statement, which counts as unsettled until [`Self::settled`].
+    fn begin(&mut self) -> Result<&mut PgConnection, SqlxError> {
+        self.unsettled += 1;
+        self.running = true;
+        self.connection()
+    }
+
+    /// Says that a statement has its answer; answers it.
+    fn settled<T>(&mut self, answer: Result<T, SqlxError>) -> Result<T, SqlxError> {
+        self.running = false;
+        if answer.is_ok() {
+            self.unsettled -= 1;
+        }
+        answer
+    }
 }
 
 /// PostgreSQL answers the COMMIT of a failed transaction with a silent ROLLBACK.
@@ -150,7 +207,8 @@ impl TenantTx {
         if session.unsettled > 0 {
             return Err(Error::internal(Unsettled));
         }
-        PgTransactionManager::commit(&mut session.connection).await.map_err(super::error::mapped)
+        let connection = session.connection().map_err(super::error::mapped)?;
+        PgTransactionManager::commit(connection).await.map_err(super::error::mapped)
     }
 
     /// Withholds an answer that has another tenant's row in it, which only a broken policy can let
@@ -219,7 +277,12 @@ impl Drop for TenantTx {
     /// Queues the rollback, which travels when the connection goes back to the pool. After a commit
     /// there is nothing to roll back, and this does nothing.
     fn drop(&mut self) {
-        PgTransactionManager::start_rollback(&mut self.session.get_mut().connection);
+        let session = self.session.get_mut();
+        let Some(mut connection) = session.connection.take() else { return };
+        PgTransactionManager::start_rollback(&mut connection);
+        if session.running {
+            self.db.canceller().give_back(connection, session.backend);
+        }
     }
 }
 
@@ -245,11 +308,9 @@ impl ConnectionTrait for TenantTx {
 
     async fn execute_raw(&self, statement: Statement) -> Result<ExecResult, DbErr> {
         let mut session = self.session.lock().await;
-        session.unsettled += 1;
-        let result =
-            bound(&statement).execute(&mut *session.connection).await.map_err(execute_error)?;
-        session.unsettled -= 1;
-        Ok(result.into())
+        let connection = session.begin().map_err(execute_error)?;
+        let result = bound(&statement).execute(connection).await;
+        session.settled(result).map(Into::into).map_err(execute_error)
     }
 
     /// Refused: every statement is prepared and its parameters are bound. // D42
@@ -263,10 +324,10 @@ impl ConnectionTrait for TenantTx {
 
     async fn query_all_raw(&self, statement: Statement) -> Result<Vec<QueryResult>, DbErr> {
         let mut session = self.session.lock().await;
-        session.unsettled += 1;
-        let rows = bound(&statement).fetch_all(&mut *session.connection).await;
-        let rows = rows.and_then(|rows| self.only_own(rows)).map_err(query_error)?;
-        session.unsettled -= 1;
+        let connection = session.begin().map_err(query_error)?;
+        let rows = bound(&statement).fetch_all(connection).await;
+        let rows = rows.and_then(|rows| self.only_own(rows));
+        let rows = session.settled(rows).map_err(query_error)?;
         Ok(rows.into_iter().map(Into::into).collect())
     }
 }

@@ -1,34 +1,56 @@
 //! A document that may be executed: parsed, and within the limits that its text alone can keep.
 
-use async_graphql::parser::types::{
-    DocumentOperations, ExecutableDocument, OperationDefinition, OperationType,
+use async_graphql::{
+    Variables,
+    parser::types::{DocumentOperations, ExecutableDocument, OperationDefinition, OperationType},
 };
 
-use super::{expansion, sdl};
-use crate::error::Result;
+use super::{expansion::Expansion, sdl};
+use crate::{config::DocumentLimits, error::Result};
+
+/// The most memory that a node of a parsed document takes.
+const NODE_BYTES: u32 = 320;
 
 /// See the [module](self). What was found out about it once is kept beside it.
 #[derive(Debug)]
 pub struct Document {
     parsed: ExecutableDocument,
+    expansion: Expansion,
     introspects: bool,
+    weight: u32,
 }
 
 impl Document {
-    /// Checks a parsed document.
+    /// Checks a document that was parsed from a text of so many bytes.
     ///
     /// # Errors
     /// [`Error::LimitExceeded`](crate::error::Error::LimitExceeded) with the name of the limit.
-    pub fn new(parsed: ExecutableDocument) -> Result<Self> {
-        expansion::check(&parsed)?;
+    pub fn new(parsed: ExecutableDocument, text: usize, limits: &DocumentLimits) -> Result<Self> {
+        let expansion = Expansion::of(&parsed, limits)?;
         let introspects = sdl::introspects(&parsed);
-        Ok(Self { parsed, introspects })
+        let nodes = expansion.nodes().saturating_mul(NODE_BYTES);
+        let weight = u32::try_from(text).unwrap_or(u32::MAX).saturating_add(nodes);
+        Ok(Self { parsed, expansion, introspects, weight })
+    }
+
+    /// Checks the variables that come with it.
+    ///
+    /// # Errors
+    /// As for [`Self::new`].
+    pub fn takes(&self, variables: &Variables, limits: &DocumentLimits) -> Result<()> {
+        self.expansion.check(variables, limits)
     }
 
     /// The document.
     #[must_use]
     pub const fn parsed(&self) -> &ExecutableDocument {
         &self.parsed
+    }
+
+    /// How much memory it takes, in bytes, at most.
+    #[must_use]
+    pub const fn weight(&self) -> u32 {
+        self.weight
     }
 
     /// Whether it asks for the schema, in any of its operations.

@@ -11,6 +11,7 @@ mod document;
 pub mod entities;
 pub mod errors;
 pub mod expansion;
+mod inputs;
 mod me;
 pub mod rights;
 pub mod scalars;
@@ -19,6 +20,7 @@ pub mod trace;
 
 use self::{entities::Root, trace::FederatedTracing};
 pub use document::Document;
+pub use inputs::InputTypes;
 
 use async_graphql::{Context, EmptySubscription, MergedObject, Request, Schema, SchemaBuilder};
 
@@ -59,6 +61,10 @@ type Builder = SchemaBuilder<Root<Query>, Mutation, EmptySubscription>;
 
 /// How deep a selection may be nested. The deepest that the graph makes sense of is about half.
 const MAX_DEPTH: usize = 24;
+/// How many errors of the parser and the validation are told at once.
+const MAX_ERRORS: usize = 10;
+/// How long the text of one of them may be: it repeats names of the document.
+const MAX_ERROR_BYTES: usize = 500;
 
 /// Puts the schema together.
 #[must_use]

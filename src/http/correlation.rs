@@ -88,8 +88,12 @@ pub(super) async fn correlate(
 ) -> Response {
     let correlation_id = CorrelationId::from_headers(request.headers(), front.clock.as_ref());
     let peer = request.extensions().get::<ConnectInfo<std::net::SocketAddr>>().map(|peer| peer.0);
-    let context =
-        RequestContext { correlation_id: correlation_id.clone(), listener: front.listener, peer };
+    let context = RequestContext {
+        correlation_id: correlation_id.clone(),
+        listener: front.listener,
+        peer,
+        deadline: front.deadline(&request),
+    };
     let token_given = request.headers().contains_key(header::AUTHORIZATION);
     // `tenant` and `operation` are recorded by whoever learns them.
     let span = tracing::info_span!(

@@ -58,6 +58,7 @@ pub(super) async fn import(
     let (parts, body) = request.into_parts();
     let call = state.authentication.call(&parts.headers, &context.correlation_id).await?;
     let operation = Operation::DbtSourcesImport.as_str();
+    let call = call.until(context.deadline);
     let call = call.attempting(state.once.attempt(&parts.headers, operation));
     tracing::Span::current().record("operation", operation);
     // Read inside the frame of the change: a file that cannot be had at all is audited as well.

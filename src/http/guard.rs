@@ -1,4 +1,5 @@
-//! The first look at a GraphQL document, before anything parses it.
+//! The first look at a GraphQL document, and at the JSON that it comes in, before anything parses
+//! them.
 //!
 //! The parser descends once per bracket: a 4 KB document of 2,000 open brackets overflows the stack
 //! and ends the process, before any limit of the library is asked. This scan uses no stack, reads
@@ -10,14 +11,14 @@ use crate::{
     error::{Error, Result},
 };
 
-/// Checks a document's size, depth and number of tokens.
+/// Checks a document's size, depth, and number of tokens and directives.
 ///
 /// # Errors
 /// [`Error::LimitExceeded`] with the name of the limit; [`Error::BadUserInput`] for a string without
 /// an end.
 pub fn check(document: &str, limits: &DocumentLimits) -> Result<()> {
     within(document.len(), limits.bytes, "limits.graphql_document_bytes")?;
-    let (mut depth, mut tokens) = (0_usize, 0_usize);
+    let (mut depth, mut tokens, mut directives) = (0_usize, 0_usize, 0_usize);
     let mut rest = document.as_bytes();
     while let Some((&first, after)) = rest.split_first() {
         rest = match first {
@@ -39,6 +40,11 @@ pub fn check(document: &str, limits: &DocumentLimits) -> Result<()> {
                 depth = depth.saturating_sub(1);
                 after
             }
+            b'@' => {
+                directives += 1;
+                within(directives, limits.directives, "limits.graphql_directives")?;
+                after
+            }
             b'.' => skip_while(after, |byte| byte == b'.'),
             byte if is_name(byte) => skip_while(after, is_name),
             byte if byte == b'-' || byte.is_ascii_digit() => skip_while(after, is_number),
@@ -48,6 +54,25 @@ pub fn check(document: &str, limits: &DocumentLimits) -> Result<()> {
         within(tokens, limits.tokens, "limits.graphql_document_tokens")?;
     }
     Ok(())
+}
+
+/// Checks how many values JSON is made of: each takes a hundred bytes of memory, and two of text.
+///
+/// # Errors
+/// [`Error::LimitExceeded`].
+pub fn check_json(text: &[u8], limits: &DocumentLimits) -> Result<()> {
+    let (mut values, mut quoted, mut escaped) = (0_usize, false, false);
+    for byte in text {
+        match byte {
+            _ if escaped => escaped = false,
+            b'\\' => escaped = quoted,
+            b'"' => quoted = !quoted,
+            // One per value: the first of a list or an object, and each after it.
+            b'[' | b'{' | b',' if !quoted => values += 1,
+            _ => {}
+        }
+    }
+    within(values, limits.values, "limits.graphql_values")
 }
 
 fn within(value: usize, maximum: usize, limit: &'static str) -> Result<()> {
@@ -104,7 +129,15 @@ mod tests {
 
     use super::*;
 
-    const LIMITS: DocumentLimits = DocumentLimits { bytes: 10_000, depth: 8, tokens: 50 };
+    const LIMITS: DocumentLimits = DocumentLimits {
+        bytes: 10_000,
+        depth: 8,
+        tokens: 50,
+        aliases: 10,
+        directives: 20,
+        values: 10,
+        representations: 10,
+    };
 
     fn limit(document: &str) -> Option<&'static str> {
         match check(document, &LIMITS) {
@@ -122,7 +155,9 @@ mod tests {
         assert_eq!(limit("({[({[({["), Some("limits.graphql_document_depth"));
         assert_eq!(limit(&"a ".repeat(50)), None);
         assert_eq!(limit(&"a ".repeat(51)), Some("limits.graphql_document_tokens"));
-        assert_eq!(limit(&"@".repeat(51)), Some("limits.graphql_document_tokens"));
+        assert_eq!(limit(&"$".repeat(51)), Some("limits.graphql_document_tokens"));
+        assert_eq!(limit(&"@".repeat(20)), None);
+        assert_eq!(limit(&"@".repeat(21)), Some("limits.graphql_directives"));
         assert_eq!(limit(&" ".repeat(10_000)), None);
         assert_eq!(limit(&" ".repeat(10_001)), Some("limits.graphql_document_bytes"));
     }
@@ -157,6 +192,16 @@ mod tests {
         {
             assert_eq!(limit(document), Some("BAD_USER_INPUT"), "{document}");
         }
+    }
+
+    #[test]
+    fn values_of_json_are_counted_outside_of_texts() {
+        let limit = |text: &str| check_json(text.as_bytes(), &LIMITS).is_err();
+        assert!(!limit("[1,2,3,4,5,6,7,8,9,10]"));
+        assert!(limit("[1,2,3,4,5,6,7,8,9,10,11]"));
+        assert!(limit("[[[[[[[[[[["));
+        assert!(!limit(r#"{"a": ",,,,,,,,,,,,[[[[[[\",,,,,,,,{{{{", "b": 1}"#));
+        assert!(limit(r#"{"a": "\\", "b": [,,,,,,,,,,,"#));
     }
 
     proptest! {

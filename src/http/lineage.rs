@@ -130,6 +130,7 @@ pub async fn ingest(
     let (parts, body) = request.into_parts();
     let call = lineage.authentication.call(&parts.headers, &context.correlation_id).await?;
     let operation = Operation::LineageIngest.as_str();
+    let call = call.until(context.deadline);
     let call = call.attempting(lineage.once.attempt(&parts.headers, operation));
     tracing::Span::current().record("operation", operation);
     let recorded = record_body(&call, &parts, body, &lineage.limits).await;

@@ -3,7 +3,7 @@
 //! ```text
 //! server ─ connection limit, header and idle timeouts, drain
 //!   └ correlation ─ the request's id and span; errors become problem documents here
-//!       └ observe ─ metrics, panics, the deadline
+//!       └ observe ─ metrics, panics, the deadline; answers are compressed inside
 //!           └ the listener's own routes, with its authentication
 //!               └ body ─ size, decompression and time limits, when the handler reads it
 //!                   └ graphql: guard, then execution
@@ -19,10 +19,12 @@ use std::{net::SocketAddr, time::Duration};
 
 use axum::{
     Router,
+    body::HttpBody,
     extract::{FromRequestParts, Request},
     http::{StatusCode, request::Parts},
-    middleware::from_fn_with_state,
+    middleware::{from_fn_with_state, map_response},
 };
+use tokio::time::Instant;
 
 use crate::{
     clock::SharedClock,
@@ -32,6 +34,7 @@ use crate::{
 
 pub mod authentication;
 pub mod body;
+mod compression;
 pub mod correlation;
 pub mod dbt_sources;
 pub mod graphiql;
@@ -85,6 +88,8 @@ pub struct RequestContext {
     pub listener: ListenerKind,
     /// The other end of the connection; absent when a router is called without a socket.
     pub peer: Option<SocketAddr>,
+    /// When it must be answered.
+    pub deadline: Instant,
 }
 
 impl<S: Send + Sync> FromRequestParts<S> for RequestContext {
@@ -123,6 +128,12 @@ impl Front {
             body_timeout: limits.body_timeout,
         }
     }
+
+    /// When a request that comes now must be answered.
+    fn deadline(&self, request: &Request) -> Instant {
+        let body = if request.body().is_end_stream() { Duration::ZERO } else { self.body_timeout };
+        Instant::now() + self.request_deadline + body
+    }
 }
 
 /// Puts the common part around a listener's routes. Routes that are added afterwards are outside.
@@ -130,6 +141,8 @@ pub fn assemble(routes: Router, front: Front) -> Router {
     routes
         .fallback(no_such_route)
         .method_not_allowed_fallback(method_not_allowed)
+        .layer(compression::layer())
+        .layer(map_response(compression::weaken_tag))
         .layer(from_fn_with_state(front.clone(), observe::observe))
         .layer(from_fn_with_state(front, correlation::correlate))
 }

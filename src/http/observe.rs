@@ -1,22 +1,27 @@
 //! Counts and times every request, bounds its time, and turns a panic into an answer.
 
-use std::{panic::AssertUnwindSafe, time::Instant};
+use std::{any::Any, panic::AssertUnwindSafe, time::Instant};
 
 use axum::{
-    body::HttpBody,
     extract::{Request, State},
     middleware::Next,
     response::{IntoResponse, Response},
 };
 use futures::FutureExt;
 
-use super::{Front, ListenerKind, correlation::route};
-use crate::{error::Error, telemetry};
+use super::{Front, ListenerKind, RequestContext, correlation::route};
+use crate::{
+    error::{Error, Result},
+    telemetry,
+};
 
 pub(super) async fn observe(State(front): State<Front>, request: Request, next: Next) -> Response {
     let started = Instant::now();
     let route = route(&request).to_owned();
-    let response = bounded(&front, request, next).await;
+    let deadline = request.extensions().get::<RequestContext>().map(|context| context.deadline);
+    let deadline = deadline.unwrap_or_else(|| front.deadline(&request));
+    let answered = bounded(deadline, next.run(request)).await;
+    let response = answered.unwrap_or_else(IntoResponse::into_response);
     let (elapsed, status) = (started.elapsed(), response.status());
     let listener = front.listener.as_str();
     metrics::counter!(
@@ -37,24 +42,29 @@ pub(super) async fn observe(State(front): State<Front>, request: Request, next: 
     response
 }
 
-/// The rest of the way, within its deadline and with its panics caught.
-async fn bounded(front: &Front, request: Request, next: Next) -> Response {
-    let mut allowed = front.request_deadline;
-    if !request.body().is_end_stream() {
-        allowed += front.body_timeout;
-    }
-    let handled = AssertUnwindSafe(next.run(request)).catch_unwind();
-    match tokio::time::timeout(allowed, handled).await {
-        Ok(Ok(response)) => response,
+/// What `work` comes to: within its deadline, and with its panics caught.
+///
+/// # Errors
+/// [`Error::DeadlineExceeded`]; [`Error::Internal`] for a panic.
+pub(super) async fn bounded<T>(
+    deadline: tokio::time::Instant,
+    work: impl Future<Output = T>,
+) -> Result<T> {
+    let handled = AssertUnwindSafe(work).catch_unwind();
+    match tokio::time::timeout_at(deadline, handled).await {
+        Ok(Ok(done)) => Ok(done),
         Ok(Err(panic)) => {
             metrics::counter!(telemetry::HTTP_PANICS).increment(1);
-            let message = panic
-                .downcast_ref::<&str>()
-                .copied()
-                .or_else(|| panic.downcast_ref::<String>().map(String::as_str))
-                .unwrap_or("no message");
-            Error::internal(format!("a handler panicked: {message}")).into_response()
+            Err(Error::internal(format!("a handler panicked: {}", message(panic.as_ref()))))
         }
-        Err(_) => Error::unavailable(format!("no answer within {allowed:?}")).into_response(),
+        Err(_) => {
+            metrics::counter!(telemetry::HTTP_DEADLINES).increment(1);
+            Err(Error::DeadlineExceeded)
+        }
     }
+}
+
+fn message(panic: &(dyn Any + Send)) -> &str {
+    let text = panic.downcast_ref::<&str>().copied();
+    text.or_else(|| panic.downcast_ref::<String>().map(String::as_str)).unwrap_or("no message")
 }

@@ -15,7 +15,7 @@ use crate::{
     call::Call,
     error::{Error, Result},
     graphql::{
-        self, Subgraph,
+        self, InputTypes, Subgraph,
         cost::Costs,
         entities,
         sdl::{self, ServiceSdl},
@@ -34,6 +34,7 @@ pub struct Execution {
     costs: Arc<Costs>,
     /// What a document may cost.
     maximum_cost: u64,
+    inputs: Arc<InputTypes>,
 }
 
 /// The extension of a request, and of its answer.
@@ -52,7 +53,8 @@ impl Execution {
     pub fn new(authentication: Authentication, subgraph: Subgraph, maximum_cost: u64) -> Self {
         let service_sdl = Arc::new(ServiceSdl::new(&subgraph));
         let costs = Arc::new(Costs::of(&sdl::sdl(&subgraph)));
-        Self { authentication, subgraph, traced: None, service_sdl, costs, maximum_cost }
+        let inputs = Arc::new(InputTypes::of(&subgraph));
+        Self { authentication, subgraph, traced: None, service_sdl, costs, maximum_cost, inputs }
     }
 
     /// Executes what asks for a trace on `traced`, or without one if there is none.
@@ -79,13 +81,14 @@ impl Execution {
     ///
     /// # Errors
     /// [`Error::Forbidden`] for what the caller may not ask for, [`Error::LimitExceeded`] for what
-    /// costs too much.
+    /// costs too much, [`Error::BadUserInput`] for what the graph cannot take.
     pub fn prepare(&self, call: &Call, admitted: Admitted) -> Result<(Request, Finish)> {
         let cost = self.cost(&admitted)?;
         let Admitted { mut request, document } = admitted;
         if let Some(name) = &request.operation_name {
             tracing::Span::current().record("operation", name.as_str());
         }
+        self.inputs.check(document.parsed())?;
         // The library answers these fields itself, where no resolver could ask.
         let mut service_sdl = None;
         if document.introspects() {
@@ -145,6 +148,7 @@ impl Executor for Execution {
             context.ok_or_else(|| Error::internal("a route outside of http::assemble"))?;
         let call = self.authentication.call(&parts.headers, &context.correlation_id).await?;
         let call = call.coming_inside(context.listener == ListenerKind::Internal);
+        let call = call.until(context.deadline);
         let call = call.attempting(parts.extensions.get::<Arc<Attempt>>().cloned());
         Ok(Caller { call, wants_trace: trace::is_asked_for(&parts.headers) })
     }

@@ -116,7 +116,7 @@ async fn every_answer_carries_the_correlation_id() {
         (client.get(server.url("/denied")), 401),
         (client.get(server.url("/panic")), 500),
         (client.get(server.url("/internal")), 500),
-        (client.get(server.url("/late")), 503),
+        (client.get(server.url("/late")), 504),
         (client.post(server.url("/body")).body(large), 413),
         (client.post(server.url("/body")).header("content-encoding", "br").body("x"), 415),
     ] {
@@ -129,7 +129,7 @@ async fn every_answer_carries_the_correlation_id() {
         }
         assert_eq!(answer.headers()["content-type"], "application/problem+json");
         assert_eq!(answer.headers().contains_key("www-authenticate"), status == 401);
-        assert_eq!(answer.headers().contains_key("retry-after"), status == 503);
+        assert!(!answer.headers().contains_key("retry-after"), "{status}");
         assert_eq!(
             answer.headers().get("allow").map(|allow| allow.as_bytes()),
             (status == 405).then_some(b"GET,HEAD".as_slice())

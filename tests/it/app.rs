@@ -48,6 +48,7 @@ pub fn assembly(database: &Database<'_>, clock: SharedClock) -> Assembly {
     Assembly {
         listen: settings.listen,
         limits: settings.limits,
+        graphql: settings.graphql,
         retention: settings.retention,
         database: DbSettings {
             connect: database.application(),

@@ -29,6 +29,7 @@ mod gateway;
 mod graph;
 #[cfg(test)]
 mod graphiql;
+mod guard;
 #[cfg(test)]
 mod lineage;
 #[cfg(test)]

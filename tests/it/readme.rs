@@ -166,13 +166,18 @@ fn its_stale_dataset_is_found_explained_muted_and_fixed() {
     run(async {
         let app = TestApp::start().await;
         let [made, asked, noted, mended, told] = <[String; 5]>::try_from(blocks("story")).unwrap();
-        let mut shell = Shell::start(&app);
-        // What a shell says comes from the service: waiting for it must not keep the service waiting.
-        let mut step = |text: &str| tokio::task::block_in_place(|| shell.step(text));
-        for answer in step(&made) {
+        let mut shell = Some(Shell::start(&app));
+        let mut step = async |text: &String| {
+            let (mut own, text) = (shell.take().unwrap(), text.clone());
+            let said = move || (own.step(&text).await, own);
+            let (said, own) = tokio::task::spawn_blocking(said).await.unwrap();
+            shell = Some(own);
+            said
+        };
+        for answer in step(&made).await {
             assert!(answer.get("errors").is_none(), "{answer:#}");
         }
-        let found = step(&asked).remove(0);
+        let found = step(&asked).await.remove(0);
         let nodes = found["data"]["datasets"]["nodes"].as_array().unwrap();
         assert_eq!(nodes.len(), 2, "{found:#}");
         let sessions = nodes.iter().find(|node| node["name"] == "marts.sessions").unwrap();
@@ -181,14 +186,14 @@ fn its_stale_dataset_is_found_explained_muted_and_fixed() {
         let cause = sessions["rootCauses"]["causes"][0]["sentence"].as_str().unwrap();
         assert!(cause.contains("raw.clicks"), "{cause}");
         assert_eq!(app.sweep().await.opened, 2);
-        let answer = step(&noted).remove(0);
+        let answer = step(&noted).await.remove(0);
         assert_eq!(answer["data"]["acknowledgeBreach"]["status"], "ACKNOWLEDGED", "{answer:#}");
         assert_eq!(answer["data"]["muteFreshness"]["status"], "MUTED", "{answer:#}");
-        for answer in step(&mended) {
+        for answer in step(&mended).await {
             assert_eq!(answer["summary"]["recorded"], 1, "{answer:#}");
         }
         assert_eq!(app.sweep().await.resolved, 2);
-        let answer = step(&told).remove(0);
+        let answer = step(&told).await.remove(0);
         let dataset = &answer["data"]["dataset"];
         assert_eq!(dataset["freshness"]["status"], "FRESH", "{answer:#}");
         let breach = &dataset["breaches"]["nodes"][0];

@@ -10,7 +10,7 @@ use axum::{
 };
 use serde::Serialize;
 
-use super::media::Media;
+use super::{intake::NOT_FOUND, media::Media};
 use crate::{
     error::{Error, ErrorCode},
     http::{CorrelationId, Problem, problem::log_source},
@@ -39,8 +39,10 @@ pub(super) fn executed(
     for error in &mut response.errors {
         complete(error, correlation_id);
     }
+    // After which the client goes on as it is meant to: nothing was wrong.
+    let awaited = response.errors.iter().any(is_not_found);
     let status = match media {
-        Media::Graphql if refused => StatusCode::BAD_REQUEST,
+        Media::Graphql if refused && !awaited => StatusCode::BAD_REQUEST,
         _ => StatusCode::OK,
     };
     let document = Document {
@@ -56,6 +58,11 @@ pub(super) fn executed(
     let cache = cache.unwrap_or(HeaderValue::from_static("no-store"));
     answer.headers_mut().insert(header::CACHE_CONTROL, cache);
     answer
+}
+
+fn is_not_found(error: &ServerError) -> bool {
+    let code = error.extensions.as_ref().and_then(|values| values.get("code"));
+    matches!(code, Some(Value::String(code)) if code == NOT_FOUND)
 }
 
 /// The answer to a request that was refused before execution.

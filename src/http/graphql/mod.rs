@@ -18,6 +18,7 @@ use axum::{
 use super::{
     Problem, RequestContext,
     body::{self, BodyLimits},
+    observe,
     once::{self, KeyRule, Once},
 };
 use crate::{
@@ -28,13 +29,17 @@ use crate::{
 };
 
 mod answer;
+mod documents;
 mod intake;
 mod media;
 mod parameters;
 #[cfg(test)]
 mod tests;
 
-pub use intake::{Admitted, Intake, Refused};
+mod trusted;
+
+pub use intake::{Admitted, Intake, Refused, Taken};
+pub use trusted::{BrokenManifest, Trusted};
 
 /// The operation of idempotency keys: whatever a document changes.
 const KEYED: &str = "graphql";
@@ -95,8 +100,8 @@ struct Graphql<E> {
 }
 
 /// The handler of all methods of one path: `Router::new().route("/graphql", route(…))`.
-pub fn route<E: Executor>(executor: E, limits: &Limits) -> MethodRouter {
-    let (body, intake) = (BodyLimits::graphql(limits), Intake::new(limits));
+pub fn route<E: Executor>(executor: E, intake: Intake, limits: &Limits) -> MethodRouter {
+    let body = BodyLimits::graphql(limits);
     let once = Once::new(KeyRule::Optional, limits);
     any(handle::<E>).with_state(Graphql { executor, body, intake, once })
 }
@@ -115,7 +120,8 @@ async fn handle<E: Executor>(
         );
         return answer::refused(&problem, media::Media::Json, &context.correlation_id);
     };
-    let executed = match run(&graphql, parts, body).await {
+    let running = observe::bounded(context.deadline, run(&graphql, parts, body)).await;
+    let executed = match running.map_err(Problem::from).flatten() {
         Ok(executed) => executed,
         Err(problem) => return answer::refused(&problem, media, &context.correlation_id),
     };
@@ -164,6 +170,13 @@ async fn run<E: Executor>(
     let admitted = match admitted {
         Ok(admitted) => admitted,
         Err(Refused::Request(error)) => return Err(error.into()),
+        Err(Refused::Untrusted) => {
+            return Err(Problem::new(
+                StatusCode::FORBIDDEN,
+                ErrorCode::Forbidden,
+                intake::UNTRUSTED,
+            ));
+        }
         Err(Refused::Document(error)) => {
             return Ok(GraphqlResponse::from_errors(vec![error]).into());
         }

@@ -139,7 +139,8 @@ impl Rest {
     }
 
     async fn call(&self, context: &RequestContext, headers: &HeaderMap) -> Result<Call> {
-        self.authentication.call(headers, &context.correlation_id).await
+        let call = self.authentication.call(headers, &context.correlation_id).await?;
+        Ok(call.until(context.deadline))
     }
 }
 

@@ -17,7 +17,7 @@ use drr::{
     },
     http::{
         self, BoundListener, Front, ListenerKind,
-        graphql::{Admitted, Executed, Executor, route},
+        graphql::{Admitted, Executed, Executor, Intake, Taken, Trusted, route},
     },
 };
 use tokio_util::sync::CancellationToken;
@@ -76,7 +76,9 @@ fn apollos_compatibility_suite_passes() {
         let listener = listener.await.unwrap();
         let address: SocketAddr = listener.local_addr();
         let limits = settings().limits;
-        let routes = Router::new().route("/", route(Fixture::new(), &limits));
+        let taken = Taken { persisted: true, only_trusted: false };
+        let intake = Intake::new(&limits, Trusted::default(), taken);
+        let routes = Router::new().route("/", route(Fixture::new(), intake, &limits));
         let front = Front::new(ListenerKind::Internal, Arc::new(SystemClock), &limits);
         let stop = CancellationToken::new();
         let serving = listener.serve(http::assemble(routes, front), limits, stop.clone());

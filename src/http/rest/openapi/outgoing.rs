@@ -15,7 +15,7 @@ use super::{
 };
 
 /// What is wrong, by status; each is a response by the name of its status.
-const PROBLEMS: [(StatusCode, &str); 12] = [
+const PROBLEMS: [(StatusCode, &str); 13] = [
     (
         StatusCode::BAD_REQUEST,
         "What was asked is malformed; `field` says where, if it is one place.",
@@ -30,6 +30,7 @@ const PROBLEMS: [(StatusCode, &str); 12] = [
     (StatusCode::UNPROCESSABLE_ENTITY, "The idempotency key came with another request before."),
     (StatusCode::INTERNAL_SERVER_ERROR, "A fault of this service."),
     (StatusCode::SERVICE_UNAVAILABLE, "A service behind this one does not answer; try again."),
+    (StatusCode::GATEWAY_TIMEOUT, "Not done within the time that a request has."),
     (StatusCode::METHOD_NOT_ALLOWED, "The method is not allowed here; `Allow` says which are."),
 ];
 
