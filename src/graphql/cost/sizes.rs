@@ -162,18 +162,16 @@ fn cost(directive: &ConstDirective) -> Option<u64> {
     argument(directive, "weight").and_then(whole)
 }
 
-fn strings<'a>(
-    directive: &'a ConstDirective,
-    name: &str,
-) -> impl Iterator<Item = &'a str> + use<'a> {
+fn strings<'a>(directive: &'a ConstDirective, name: &str) -> Vec<&'a str> {
     let list = match argument(directive, name) {
         Some(Value::List(list)) => list.as_slice(),
         _ => &[],
     };
-    list.iter().filter_map(|value| match value {
+    let text = |value: &'a Value| match value {
         Value::String(text) => Some(text.as_str()),
         _ => None,
-    })
+    };
+    list.iter().filter_map(text).collect()
 }
 
 /// A whole number, below zero taken as zero.
@@ -193,13 +191,13 @@ impl Size {
             given.node.default_value.as_ref().and_then(|value| whole(&value.node))
         };
         let slicing = strings(directive, "slicingArguments");
-        let slicing = slicing.map(|name| (name.to_owned(), default(name))).collect();
+        let slicing = slicing.into_iter().map(|name| (name.to_owned(), default(name))).collect();
         let requires_one = argument(directive, "requireOneSlicingArgument");
         Self {
             assumed: argument(directive, "assumedSize").and_then(whole),
             slicing,
             requires_one: requires_one != Some(&Value::Boolean(false)),
-            is_below: strings(directive, "sizedFields").next().is_some(),
+            is_below: !strings(directive, "sizedFields").is_empty(),
         }
     }
 }
