@@ -58,8 +58,8 @@ const RECORD = `mutation { recordRunEvents(input: { events: [{
   runId: "0190b1d2-7d5a-7000-8000-000000000001", eventType: COMPLETE, eventTime: "2026-01-31T12:00:00Z",
   job: { namespace: "pipelines", name: "nightly" }, outputs: [{ datasetId: "${datasets[0].id}" }]
 }] }) { results { status } } }`;
-// Too much for anybody: 200 datasets with 200 runs each.
-const COSTLY = "{ datasets(first: 200) { nodes { runs(first: 200) { nodes { runId state endedAt errorMessage } } } } }";
+// Too much for anybody: 200 datasets with 200 runs each, each with its job.
+const COSTLY = "{ datasets(first: 200) { nodes { runs(first: 200) { nodes { runId job { name } run { state } } } } } }";
 // Who may not have what, and drr's own word for it.
 const REFUSED = [
   ["a reader without the scope", DRR_NO_SCOPE, LIST, "FORBIDDEN"],
