@@ -29,6 +29,7 @@ mod gateway;
 mod graph;
 #[cfg(test)]
 mod graphiql;
+#[cfg(test)]
 mod guard;
 #[cfg(test)]
 mod lineage;

@@ -169,7 +169,7 @@ fn its_stale_dataset_is_found_explained_muted_and_fixed() {
         let mut shell = Some(Shell::start(&app));
         let mut step = async |text: &String| {
             let (mut own, text) = (shell.take().unwrap(), text.clone());
-            let said = move || (own.step(&text).await, own);
+            let said = move || (own.step(&text), own);
             let (said, own) = tokio::task::spawn_blocking(said).await.unwrap();
             shell = Some(own);
             said
