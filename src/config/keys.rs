@@ -134,6 +134,7 @@ pub(super) const KEYS: &[Key] = &[
     key("limits.lineage_compressed_bytes", Kind::Number(1_024, GIB), Some("5242880")),
     key("limits.idempotency_retention_hours", Kind::Number(24, 8_760), Some("24")),
     key("retention.runs_days", Kind::Number(0, 36_500), Some("400")),
+    key("retention.changes_hours", Kind::Number(1, 8_760), Some("168")),
     key("log.format", Kind::Choice(&["json", "text"]), Some("json")),
     key("log.filter", Kind::Text, Some("info")),
 ];

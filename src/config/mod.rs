@@ -83,6 +83,8 @@ pub struct Settings {
 pub struct Retention {
     /// For how many days runs and their events are kept; 0 for ever.
     pub runs_days: u32,
+    /// For how many hours subscribers can go on after what they saw last.
+    pub changes_hours: u32,
 }
 
 /// Where to listen.

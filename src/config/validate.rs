@@ -23,7 +23,10 @@ pub(super) fn settings(from: &Resolved) -> Result<Settings, ConfigError> {
         pseudonym_key: secret(from, "auth.pseudonym_key")?.map(Secret::new),
         alerts: alerts(from)?,
         limits: limits(from)?,
-        retention: Retention { runs_days: required(from, "retention.runs_days")? },
+        retention: Retention {
+            runs_days: required(from, "retention.runs_days")?,
+            changes_hours: required(from, "retention.changes_hours")?,
+        },
         log: log(from)?,
     };
     Ok(settings)

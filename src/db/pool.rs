@@ -8,7 +8,7 @@ use sqlx::{
     postgres::{PgConnectOptions, PgPoolOptions},
 };
 
-use super::{operator::DueTenant, tenant::TenantDb};
+use super::{listen::Commits, operator::DueTenant, tenant::TenantDb};
 use crate::{auth::Principal, error::Error};
 
 /// How to reach the database.
@@ -30,7 +30,9 @@ pub struct DbSettings {
 #[derive(Debug, Clone)]
 pub struct Db {
     pool: PgPool,
+    connect: PgConnectOptions,
     settings: Arc<DbSettings>,
+    commits: Arc<Commits>,
 }
 
 impl Db {
@@ -53,8 +55,8 @@ impl Db {
             .acquire_timeout(settings.acquire_timeout)
             .test_before_acquire(false)
             .before_acquire(|connection, _| Box::pin(async { is_clean(connection).await }))
-            .connect_lazy_with(connect);
-        Self { pool, settings: Arc::new(settings) }
+            .connect_lazy_with(connect.clone());
+        Self { pool, connect, settings: Arc::new(settings), commits: Arc::default() }
     }
 
     /// The database as this caller may see it.
@@ -66,7 +68,7 @@ impl Db {
     /// A tenant's database for the program's own tasks, which have no caller and so no token.
     ///
     /// Not to be reached with anything that a request says: a [`DueTenant`] is made by the database's
-    /// own list of tenants and by nothing else. // D22
+    /// own list of tenants, or by the commit of a caller's own transaction, and by nothing else. // D22
     #[must_use]
     pub fn of_due(&self, tenant: &DueTenant) -> TenantDb {
         TenantDb::of_own_task(self.clone(), tenant.tenant().clone())
@@ -88,6 +90,15 @@ impl Db {
     /// Closes the pool once what is under way has ended.
     pub async fn close(&self) {
         self.pool.close().await;
+    }
+
+    /// As the pool connects.
+    pub(super) const fn connect_options(&self) -> &PgConnectOptions {
+        &self.connect
+    }
+
+    pub(super) const fn commits(&self) -> &Arc<Commits> {
+        &self.commits
     }
 
     pub(super) fn settings(&self) -> &DbSettings {

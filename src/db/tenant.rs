@@ -1,6 +1,6 @@
 //! One tenant's view of the database, and the only transaction there is.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use migration::GroupRole;
 use sea_orm::{
@@ -17,7 +17,7 @@ use sqlx::{
 use sqlx_core::transaction::TransactionManager;
 use tokio::sync::Mutex;
 
-use super::pool::Db;
+use super::{listen::Commits, pool::Db};
 use crate::{
     auth::{Principal, TenantId, policy::Role},
     error::Error,
@@ -29,6 +29,8 @@ pub struct TenantDb {
     db: Db,
     tenant: TenantId,
     reading_as: GroupRole,
+    /// Who is told of commits: not of those of the program's own tasks.
+    commits: Option<Arc<Commits>>,
 }
 
 impl TenantDb {
@@ -37,12 +39,13 @@ impl TenantDb {
             Role::Auditor => GroupRole::Auditor,
             _ => GroupRole::Reader,
         };
-        Self { db, tenant: principal.tenant().clone(), reading_as }
+        let commits = Some(db.commits().clone());
+        Self { db, tenant: principal.tenant().clone(), reading_as, commits }
     }
 
     /// For the program's own tasks; see [`Db::of_due`].
     pub(super) const fn of_own_task(db: Db, tenant: TenantId) -> Self {
-        Self { db, tenant, reading_as: GroupRole::Reader }
+        Self { db, tenant, reading_as: GroupRole::Reader, commits: None }
     }
 
     /// A read-only transaction. Dropping it ends it; there is nothing to commit.
@@ -50,7 +53,7 @@ impl TenantDb {
     /// # Errors
     /// [`Error::Unavailable`] when no connection can be had.
     pub async fn read(&self) -> Result<TenantTx, Error> {
-        self.begin("BEGIN READ ONLY", self.reading_as).await
+        self.begin("BEGIN READ ONLY", self.reading_as, None).await
     }
 
     /// A transaction that may write. Dropping it without [`TenantTx::commit`] undoes it.
@@ -58,12 +61,17 @@ impl TenantDb {
     /// # Errors
     /// [`Error::Unavailable`] when no connection can be had.
     pub async fn write(&self) -> Result<TenantTx, Error> {
-        self.begin("BEGIN", GroupRole::Writer).await
+        self.begin("BEGIN", GroupRole::Writer, self.commits.clone()).await
     }
 
     /// The tenant and the role go with the BEGIN, in one message: there is no moment at which the
     /// transaction is open and the tenant is not set. // D21
-    async fn begin(&self, begin: &str, role: GroupRole) -> Result<TenantTx, Error> {
+    async fn begin(
+        &self,
+        begin: &str,
+        role: GroupRole,
+        commits: Option<Arc<Commits>>,
+    ) -> Result<TenantTx, Error> {
         let settings = self.db.settings();
         let timeout = milliseconds(settings.statement_timeout);
         let sql = format!(
@@ -76,7 +84,7 @@ impl TenantDb {
         let connection = open(&self.db, sql).await?;
         metrics::counter!("drr_db_transactions_total").increment(1);
         let session = Mutex::new(Session { connection, unsettled: 0 });
-        Ok(TenantTx { tenant: self.tenant.clone(), session })
+        Ok(TenantTx { tenant: self.tenant.clone(), session, commits })
     }
 }
 
@@ -119,6 +127,7 @@ impl Drop for Opening {
 pub struct TenantTx {
     tenant: TenantId,
     session: Mutex<Session>,
+    commits: Option<Arc<Commits>>,
 }
 
 #[derive(Debug)]
@@ -150,7 +159,12 @@ impl TenantTx {
         if session.unsettled > 0 {
             return Err(Error::internal(Unsettled));
         }
-        PgTransactionManager::commit(&mut session.connection).await.map_err(super::error::mapped)
+        let committed = PgTransactionManager::commit(&mut session.connection).await;
+        // Told of one that failed as well: it may have been written all the same.
+        if let Some(commits) = &self.commits {
+            commits.add(&self.tenant);
+        }
+        committed.map_err(super::error::mapped)
     }
 
     /// Withholds an answer that has another tenant's row in it, which only a broken policy can let

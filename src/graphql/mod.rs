@@ -10,15 +10,17 @@ pub mod expansion;
 mod me;
 pub mod scalars;
 pub mod sdl;
+pub mod subscription;
 
-use async_graphql::{Context, EmptySubscription, MergedObject, Request, Schema};
+use async_graphql::{Context, MergedObject, MergedSubscription, Request, Schema};
 
 use crate::{
     breach::{
-        graphql::{BreachMutation, BreachQuery},
+        graphql::{BreachMutation, BreachQuery, BreachSubscription},
         loader::{BreachPages, Breaches, Mutes, OpenBreaches},
     },
     call::Call,
+    change::graphql::ChangeSubscription,
     dataset::{
         graphql::{DatasetMutation, DatasetQuery},
         loader::{Aliases, DatasetIds, Datasets},
@@ -43,8 +45,12 @@ pub struct Query(BreachQuery, DatasetQuery, FreshnessQuery, RefreshQuery, me::Me
 #[derive(Debug, Default, MergedObject)]
 pub struct Mutation(BreachMutation, DatasetMutation, FreshnessMutation, RefreshMutation);
 
+/// Everything that can be followed.
+#[derive(Debug, Default, MergedSubscription)]
+pub struct Subscription(BreachSubscription, ChangeSubscription);
+
 /// The schema of the subgraph.
-pub type Subgraph = Schema<Query, Mutation, EmptySubscription>;
+pub type Subgraph = Schema<Query, Mutation, Subscription>;
 
 /// How deep a selection may be nested. The deepest that the graph makes sense of is about half.
 const MAX_DEPTH: usize = 24;
@@ -55,8 +61,9 @@ const MAX_COMPLEXITY: usize = 100_000;
 /// Puts the schema together.
 #[must_use]
 pub fn subgraph() -> Subgraph {
-    Schema::build(Query::default(), Mutation::default(), EmptySubscription)
+    Schema::build(Query::default(), Mutation::default(), Subscription::default())
         .enable_federation()
+        .enable_subscription_in_federation()
         .disable_suggestions()
         .limit_depth(MAX_DEPTH)
         .limit_complexity(MAX_COMPLEXITY)
