@@ -168,6 +168,8 @@ pub struct Limits {
     pub graphql_body_bytes: usize,
     /// A GraphQL document's text, depth of brackets and tokens.
     pub graphql_document: DocumentLimits,
+    /// Subscriptions.
+    pub subscriptions: SubscriptionLimits,
     /// A lineage request's body after decompression.
     pub lineage_body_bytes: usize,
     /// A compressed lineage request's body as it comes over the wire.
@@ -185,6 +187,23 @@ pub struct DocumentLimits {
     pub depth: usize,
     /// Tokens.
     pub tokens: usize,
+}
+
+/// How many subscriptions there may be, and how they may behave.
+#[derive(Debug, Clone, Copy, Serialize)]
+pub struct SubscriptionLimits {
+    /// Open at once, of all tenants.
+    pub total: usize,
+    /// Open at once, of one tenant.
+    pub per_tenant: usize,
+    /// Open at once on one socket.
+    pub per_connection: usize,
+    /// How long a socket may take to say whose it is.
+    pub init_timeout: Duration,
+    /// How often a sign of life is sent.
+    pub heartbeat: Duration,
+    /// How long a message may take to be written.
+    pub stall_timeout: Duration,
 }
 
 /// The log.

@@ -177,6 +177,14 @@ fn limits(from: &Resolved) -> Result<Limits, ConfigError> {
             depth: required(from, "limits.graphql_document_depth")?,
             tokens: required(from, "limits.graphql_document_tokens")?,
         },
+        subscriptions: SubscriptionLimits {
+            total: required(from, "limits.subscriptions")?,
+            per_tenant: required(from, "limits.subscriptions_per_tenant")?,
+            per_connection: required(from, "limits.subscriptions_per_connection")?,
+            init_timeout: milliseconds(from, "limits.subscription_init_timeout_ms")?,
+            heartbeat: milliseconds(from, "limits.subscription_heartbeat_ms")?,
+            stall_timeout: milliseconds(from, "limits.subscription_stall_timeout_ms")?,
+        },
         lineage_body_bytes: required(from, "limits.lineage_body_bytes")?,
         lineage_compressed_bytes: required(from, "limits.lineage_compressed_bytes")?,
         idempotency_retention: Duration::from_hours(required(

@@ -5,6 +5,7 @@
 //! first; the test of the policy table fails for one that does not.
 
 pub mod connection;
+mod document;
 pub mod errors;
 pub mod expansion;
 mod me;
@@ -13,6 +14,9 @@ pub mod sdl;
 pub mod subscription;
 
 use async_graphql::{Context, MergedObject, MergedSubscription, Request, Schema};
+pub use document::Document;
+
+use async_graphql::{Context, EmptySubscription, MergedObject, Request, Schema};
 
 use crate::{
     breach::{

@@ -11,7 +11,7 @@ use std::{
     sync::{Arc, Mutex, PoisonError},
 };
 
-use async_graphql::{Context, ID, connection::CursorType};
+use async_graphql::{Context, ID};
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use futures::{Stream, stream};
 use serde::Serialize;
@@ -91,7 +91,7 @@ pub trait Cursor: connection::Place + Serialize {
 
     /// As text.
     fn text(&self) -> String {
-        async_graphql::connection::OpaqueCursor(self).encode_cursor()
+        URL_SAFE_NO_PAD.encode(serde_json::to_vec(self).unwrap_or_default())
     }
 
     /// The number that a caller's cursor stands for.

@@ -8,15 +8,13 @@ use axum::http::request::Parts;
 use super::{
     RequestContext,
     authentication::Authentication,
-    graphql::{Executed, Executor},
+    graphql::{Admitted, Executed, Executor},
 };
 use crate::{
-    auth::policy::Operation,
+    auth::{TenantId, policy::Operation},
+    call::Call,
     error::{Error, Result},
-    graphql::{
-        self, Subgraph, expansion,
-        sdl::{self, ServiceSdl},
-    },
+    graphql::{self, Subgraph, sdl::ServiceSdl},
     idempotency::Attempt,
 };
 
@@ -43,35 +41,47 @@ impl Execution {
     }
 }
 
+impl Execution {
+    /// The request as the graph executes it, if the caller may ask for what is in it.
+    ///
+    /// # Errors
+    /// [`Error::Forbidden`] for what the caller may not ask for.
+    pub fn prepare(&self, call: &Call, admitted: Admitted) -> Result<Request> {
+        let Admitted { request, document } = admitted;
+        if let Some(name) = &request.operation_name {
+            tracing::Span::current().record("operation", name.as_str());
+        }
+        // The library answers these fields itself, where no resolver could ask.
+        if document.introspects() {
+            call.authorize(Operation::SchemaIntrospect)?;
+        }
+        Ok(graphql::with_call(request, call.clone()))
+    }
+}
+
 impl Executor for Execution {
-    async fn execute(&self, mut request: Request, parts: Parts) -> Result<Executed> {
+    type Caller = Call;
+
+    async fn authenticate(&self, parts: &Parts) -> Result<Call> {
         let context = parts.extensions.get::<RequestContext>();
         let context =
             context.ok_or_else(|| Error::internal("a route outside of http::assemble"))?;
         let call = self.authentication.call(&parts.headers, &context.correlation_id).await?;
-        let attempt = parts.extensions.get::<Arc<Attempt>>();
-        let call = call.attempting(attempt.cloned());
-        let kept = attempt.is_some().then(|| call.clone());
-        if let Some(name) = &request.operation_name {
-            tracing::Span::current().record("operation", name.as_str());
-        }
-        // What does not parse is reported by the execution.
-        let introspects = match request.parsed_query() {
-            Ok(document) => {
-                expansion::check(document)?;
-                // The library answers these fields itself, where no resolver could ask.
-                sdl::introspects(document)
-            }
-            Err(_) => false,
-        };
-        if introspects {
-            call.authorize(Operation::SchemaIntrospect)?;
-        }
-        let response = self.subgraph.execute(graphql::with_call(request, call)).await;
+        Ok(call.attempting(parts.extensions.get::<Arc<Attempt>>().cloned()))
+    }
+
+    fn tenant<'a>(&self, call: &'a Call) -> &'a TenantId {
+        call.principal().tenant()
+    }
+
+    async fn execute(&self, call: Call, admitted: Admitted) -> Result<Executed> {
+        let introspects = admitted.document.introspects();
+        let request = self.prepare(&call, admitted)?;
+        let response = self.subgraph.execute(request).await;
         let mut response = graphql::errors::name_limits(response);
         if introspects {
             self.service_sdl.put_into(&mut response);
         }
-        Ok(Executed { response, call: kept })
+        Ok(Executed { response, call: call.attempt().is_some().then_some(call) })
     }
 }

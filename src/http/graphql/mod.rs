@@ -6,10 +6,7 @@
 
 use std::future::Future;
 
-use async_graphql::{
-    Response as GraphqlResponse, ServerError,
-    parser::types::{DocumentOperations, ExecutableDocument, OperationType},
-};
+use async_graphql::{Response as GraphqlResponse, parser::types::OperationType};
 use axum::{
     body::Body,
     extract::{Request, State},
@@ -21,20 +18,23 @@ use axum::{
 use super::{
     Problem, RequestContext,
     body::{self, BodyLimits},
-    guard,
     once::{self, KeyRule, Once},
 };
 use crate::{
+    auth::TenantId,
     call::Call,
-    config::{DocumentLimits, Limits},
+    config::Limits,
     error::{Error, ErrorCode},
 };
 
 mod answer;
+mod intake;
 mod media;
 mod parameters;
 #[cfg(test)]
 mod tests;
+
+pub use intake::{Admitted, Intake, Refused};
 
 /// The operation of idempotency keys: whatever a document changes.
 const KEYED: &str = "graphql";
@@ -54,20 +54,35 @@ impl From<GraphqlResponse> for Executed {
     }
 }
 
-/// What runs a request that has passed the limits.
+/// What lets callers in, and runs their requests.
 pub trait Executor: Clone + Send + Sync + 'static {
-    /// Authenticates by `parts` (its headers, its [`RequestContext`]) and executes.
-    ///
-    /// A resolver's [`Error`] keeps its code on the way out; any other error type is logged and shown
-    /// as an internal error. On a GET, `request` is parsed already. If the request has an idempotency
-    /// key, `parts` have an `Arc<Attempt>` for the call.
+    /// A caller whose token was verified.
+    type Caller: Send + Sync;
+
+    /// Authenticates by the head of a request (its headers, its [`RequestContext`]). If the request
+    /// has an idempotency key, `parts` have an `Arc<Attempt>` for the call.
     ///
     /// # Errors
-    /// When nothing was executed: [`Error::Unauthenticated`] becomes 401, [`Error::Forbidden`] 403.
+    /// [`Error::Unauthenticated`] becomes 401.
+    fn authenticate(
+        &self,
+        parts: &Parts,
+    ) -> impl Future<Output = Result<Self::Caller, Error>> + Send;
+
+    /// Whose documents the caller's are.
+    fn tenant<'a>(&self, caller: &'a Self::Caller) -> &'a TenantId;
+
+    /// Executes.
+    ///
+    /// A resolver's [`Error`] keeps its code on the way out; any other error type is logged and shown
+    /// as an internal error.
+    ///
+    /// # Errors
+    /// When nothing was executed: [`Error::Forbidden`] becomes 403.
     fn execute(
         &self,
-        request: async_graphql::Request,
-        parts: Parts,
+        caller: Self::Caller,
+        admitted: Admitted,
     ) -> impl Future<Output = Result<Executed, Error>> + Send;
 }
 
@@ -75,15 +90,15 @@ pub trait Executor: Clone + Send + Sync + 'static {
 struct Graphql<E> {
     executor: E,
     body: BodyLimits,
-    document: DocumentLimits,
+    intake: Intake,
     once: Once,
 }
 
 /// The handler of all methods of one path: `Router::new().route("/graphql", route(…))`.
 pub fn route<E: Executor>(executor: E, limits: &Limits) -> MethodRouter {
-    let (body, document) = (BodyLimits::graphql(limits), limits.graphql_document);
+    let (body, intake) = (BodyLimits::graphql(limits), Intake::new(limits));
     let once = Once::new(KeyRule::Optional, limits);
-    any(handle::<E>).with_state(Graphql { executor, body, document, once })
+    any(handle::<E>).with_state(Graphql { executor, body, intake, once })
 }
 
 async fn handle<E: Executor>(
@@ -123,50 +138,43 @@ async fn run<E: Executor>(
     mut parts: Parts,
     body: Body,
 ) -> Result<Executed, Problem> {
-    let mut request = match parts.method {
-        Method::GET => parameters::from_query(parts.uri.query().unwrap_or_default())?,
+    let attempt = match parts.method {
+        Method::GET => None,
         Method::POST => {
             media::require_json(&parts.headers)?;
-            let bytes = body::read(&parts.headers, body, &graphql.body).await?;
-            if let Some(attempt) = graphql.once.attempt(&parts.headers, KEYED) {
-                once::bind_attempt(&attempt, &parts, &bytes);
-                parts.extensions.insert(attempt);
-            }
-            parameters::from_json(&bytes)?
+            graphql.once.attempt(&parts.headers, KEYED)
         }
         _ => return Err(method_not_allowed("GET, POST", "only GET and POST are allowed")),
     };
-    match guard::check(&request.query, &graphql.document) {
-        Ok(()) => {}
-        // A document that cannot be parsed, like those that the parser itself refuses.
-        Err(error @ Error::BadUserInput { .. }) => {
-            let error = ServerError::new(error.to_string(), None);
+    if let Some(attempt) = &attempt {
+        parts.extensions.insert(attempt.clone());
+    }
+    // Before the body is read: strangers cost nothing.
+    let caller = graphql.executor.authenticate(&parts).await?;
+    let tenant = graphql.executor.tenant(&caller);
+    let admitted = if parts.method == Method::GET {
+        graphql.intake.of_query(tenant, parts.uri.query().unwrap_or_default())
+    } else {
+        let bytes = body::read(&parts.headers, body, &graphql.body).await?;
+        if let Some(attempt) = &attempt {
+            once::bind_attempt(attempt, &parts, &bytes);
+        }
+        graphql.intake.of_json(tenant, &bytes)
+    };
+    let admitted = match admitted {
+        Ok(admitted) => admitted,
+        Err(Refused::Request(error)) => return Err(error.into()),
+        Err(Refused::Document(error)) => {
             return Ok(GraphqlResponse::from_errors(vec![error]).into());
         }
-        Err(error) => return Err(error.into()),
-    }
+    };
     if parts.method == Method::GET {
-        let name = request.operation_name.clone();
-        // What does not parse is reported by the execution, as on a POST.
-        let kind = request.parsed_query().ok().and_then(|document| selected(document, name));
-        if kind == Some(OperationType::Mutation) {
+        let name = admitted.request.operation_name.as_deref();
+        if admitted.document.selected(name) == Some(OperationType::Mutation) {
             return Err(method_not_allowed("POST", "a mutation must come by POST"));
         }
     }
-    Ok(graphql.executor.execute(request, parts).await?)
-}
-
-/// The kind of the operation that would run.
-fn selected(document: &ExecutableDocument, name: Option<String>) -> Option<OperationType> {
-    let operation = match (&document.operations, name) {
-        (DocumentOperations::Single(operation), _) => operation,
-        (DocumentOperations::Multiple(operations), Some(name)) => operations.get(name.as_str())?,
-        (DocumentOperations::Multiple(operations), None) if operations.len() == 1 => {
-            operations.values().next()?
-        }
-        (DocumentOperations::Multiple(_), None) => return None,
-    };
-    Some(operation.node.ty)
+    Ok(graphql.executor.execute(caller, admitted).await?)
 }
 
 fn method_not_allowed(allow: &'static str, detail: &'static str) -> Problem {

@@ -45,15 +45,23 @@ impl Mutation {
 struct Toy(Schema<Query, Mutation, EmptySubscription>);
 
 impl Executor for Toy {
-    async fn execute(
-        &self,
-        request: async_graphql::Request,
-        parts: Parts,
-    ) -> Result<Executed, Error> {
-        match parts.headers.get("x-toy").map(HeaderValue::as_bytes) {
-            Some(b"stranger") => Err(Error::Unauthenticated),
-            Some(b"forbidden") => Err(Error::Forbidden),
-            _ => Ok(self.0.execute(request).await.into()),
+    type Caller = (TenantId, Option<HeaderValue>);
+
+    async fn authenticate(&self, parts: &Parts) -> Result<Self::Caller, Error> {
+        match parts.headers.get("x-toy") {
+            Some(toy) if toy == "stranger" => Err(Error::Unauthenticated),
+            toy => Ok((TenantId::parse("acme").unwrap(), toy.cloned())),
+        }
+    }
+
+    fn tenant<'a>(&self, caller: &'a Self::Caller) -> &'a TenantId {
+        &caller.0
+    }
+
+    async fn execute(&self, caller: Self::Caller, admitted: Admitted) -> Result<Executed, Error> {
+        match caller.1 {
+            Some(toy) if toy == "forbidden" => Err(Error::Forbidden),
+            _ => Ok(self.0.execute(admitted.request).await.into()),
         }
     }
 }
