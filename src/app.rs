@@ -4,14 +4,14 @@
 
 use std::{borrow::Cow, io, net::SocketAddr, sync::Arc, time::Duration};
 
-use axum::{Router, routing::post};
+use axum::{Router, middleware::from_fn_with_state, routing::post};
 use futures::{
     FutureExt,
     future::{BoxFuture, OptionFuture},
 };
 use tokio::{
     task::JoinSet,
-    time::{MissedTickBehavior, interval},
+    time::{MissedTickBehavior, interval, timeout},
 };
 use tokio_util::sync::CancellationToken;
 
@@ -21,11 +21,12 @@ use crate::{
         jwks::JwksSettingsError, verifier::VerifierSettingsError,
     },
     breach::{delivery::Deliverer, sweeper::Sweeper, webhook::Webhook},
+    change::announcer::Announcer,
     clock::SharedClock,
     config::{Limits, Listen},
     db::{Db, DbSettings, maintenance, safety},
     error::Error,
-    graphql,
+    graphql::{self, Subgraph},
     http::{
         self, BoundListener, Front, ListenerKind,
         authentication::Authentication,
@@ -35,8 +36,10 @@ use crate::{
         operations::{self, NotReady, Operations, ReadinessCheck},
         rest::{BrokenResource, Rest},
         subgraph::Execution,
+        subscription::{self, Subscriptions},
     },
     lease::{self, Lease},
+    live::Hub,
     retention::{self, Retention},
     telemetry::{self, TelemetryError},
 };
@@ -49,6 +52,10 @@ const PARTITIONS_EVERY: Duration = Duration::from_secs(3_600);
 pub const SWEEP_EVERY: Duration = Duration::from_secs(1);
 /// The lease of the instance that looks for breaches and tells of them.
 const SWEEPERS_LEASE: &str = "breaches";
+/// How often it is looked for what time has changed, for subscribers.
+pub const ANNOUNCE_EVERY: Duration = Duration::from_secs(1);
+/// The lease of the instance that does.
+const ANNOUNCERS_LEASE: &str = "changes";
 /// How often it is looked for what is kept no longer.
 const RETAIN_EVERY: Duration = Duration::from_secs(86_400);
 /// How many revocations are kept at once.
@@ -73,6 +80,8 @@ pub struct Assembly {
     pub pseudonyms: PseudonymKey,
     /// How breaches are found and told.
     pub breaches: Breaches,
+    /// How changes are announced to subscribers.
+    pub changes: Changes,
     /// The time.
     pub clock: SharedClock,
 }
@@ -84,6 +93,16 @@ pub struct Breaches {
     pub sweep_every: Option<Duration>,
     /// Who is told.
     pub webhook: Option<Webhook>,
+}
+
+/// How changes are announced to subscribers.
+#[derive(Debug)]
+pub struct Changes {
+    /// Whether this instance announces what its callers commit, as soon as they do.
+    pub follow: bool,
+    /// How often the instance that leads looks for what time has changed and for what was left; `None`
+    /// leaves it to [`App::announcer`].
+    pub announce_every: Option<Duration>,
 }
 
 /// Why the program does not start.
@@ -135,6 +154,10 @@ pub struct App {
     db: Db,
     sweeper: Sweeper,
     deliverer: Option<Deliverer>,
+    announcer: Announcer,
+    revocations: Arc<RevocationList>,
+    subscriptions: Subscriptions,
+    drain_timeout: Duration,
     shutdown: CancellationToken,
     background: CancellationToken,
     listeners: JoinSet<()>,
@@ -161,6 +184,7 @@ impl App {
             verifier,
             pseudonyms,
             breaches,
+            changes,
             clock,
         } = assembly;
         let metrics = telemetry::metrics()?;
@@ -177,8 +201,8 @@ impl App {
             tracing::warn!(%error, "the key set cannot be read yet");
         }
         let revocations = Arc::new(RevocationList::new(clock.clone(), REVOCATIONS));
-        let verifier =
-            TokenVerifier::new(&verifier, keys.clone(), revocations, pseudonyms, clock.clone())?;
+        let (keep, now) = (revocations.clone(), clock.clone());
+        let verifier = TokenVerifier::new(&verifier, keys.clone(), keep, pseudonyms, now)?;
         let authentication = Authentication::new(Arc::new(verifier), db.clone(), clock.clone());
 
         let (shutdown, background) = (CancellationToken::new(), CancellationToken::new());
@@ -198,6 +222,27 @@ impl App {
             tasks.spawn(lease::lead(lease, background.clone(), work));
         }
 
+        let announcer = Announcer::new(db.clone(), clock.clone(), retention.changes());
+        if changes.follow {
+            tasks.spawn(announcer.clone().follow(background.clone()));
+        }
+        if let Some(every) = changes.announce_every {
+            let lease = Lease::new(db.clone(), ANNOUNCERS_LEASE, &clock);
+            let announcer = announcer.clone();
+            let work = move |stop| announcer.clone().run(every, stop).boxed();
+            tasks.spawn(lease::lead(lease, background.clone(), work));
+        }
+        let hub = Arc::new(Hub::default());
+        tasks.spawn(hub.clone().run(db.clone(), background.clone()));
+        let graph = graphql::subgraph();
+        let subscriptions = Subscriptions::new(
+            authentication.clone(),
+            graph.clone(),
+            hub,
+            &limits,
+            shutdown.clone(),
+        );
+
         let checks: Vec<Arc<dyn ReadinessCheck>> =
             vec![Arc::new(DatabaseCheck(db.clone())), Arc::new(KeysCheck(keys))];
         let health = Operations {
@@ -213,14 +258,18 @@ impl App {
             db,
             sweeper,
             deliverer,
+            announcer,
+            revocations,
+            subscriptions: subscriptions.clone(),
+            drain_timeout: limits.drain_timeout,
             shutdown,
             background,
             listeners: JoinSet::new(),
             tasks,
         };
         let serving = [
-            (public, routes(&authentication, &limits)?),
-            (internal, internal_routes(&authentication, &limits)?),
+            (public, routes(&authentication, &graph, &subscriptions, &limits)?),
+            (internal, internal_routes(&authentication, &graph, &subscriptions, &limits)?),
             (operations, operations::router(health)),
         ];
         Ok(app.serve(serving, &limits, &clock))
@@ -257,10 +306,26 @@ impl App {
         self.deliverer.as_ref()
     }
 
+    /// What this instance refuses before its time.
+    #[must_use]
+    pub const fn revocations(&self) -> &Arc<RevocationList> {
+        &self.revocations
+    }
+
+    /// What announces changes, to ask for a pass at once.
+    #[must_use]
+    pub const fn announcer(&self) -> &Announcer {
+        &self.announcer
+    }
+
     /// Ends the service: no new connection, requests in flight finish, then the rest.
     pub async fn stop(mut self) {
         self.shutdown.cancel();
         while self.listeners.join_next().await.is_some() {}
+        // Sockets are no requests in flight any more; they close by themselves.
+        if timeout(self.drain_timeout, self.subscriptions.closed()).await.is_err() {
+            tracing::warn!("subscriptions were cut at the end of the drain time");
+        }
         self.background.cancel();
         while self.tasks.join_next().await.is_some() {}
         self.db.close().await;
@@ -276,25 +341,35 @@ async fn bind(kind: ListenerKind, address: SocketAddr) -> Result<BoundListener, 
 }
 
 /// What users have.
-fn routes(authentication: &Authentication, limits: &Limits) -> Result<Router, BrokenResource> {
-    let (graph, rest) = graph(authentication, limits)?;
+fn routes(
+    authentication: &Authentication,
+    subgraph: &Subgraph,
+    subscriptions: &Subscriptions,
+    limits: &Limits,
+) -> Result<Router, BrokenResource> {
+    let (graph, rest) = graph(authentication, subgraph, subscriptions, limits)?;
     Ok(graph.merge(rest.routes(ListenerKind::Public)?))
 }
 
 /// The graph, as GraphQL and as what REST is made of.
 fn graph(
     authentication: &Authentication,
+    subgraph: &Subgraph,
+    subscriptions: &Subscriptions,
     limits: &Limits,
 ) -> Result<(Router, Rest), BrokenResource> {
-    let subgraph = graphql::subgraph();
     let rest = Rest::new(authentication.clone(), subgraph.clone(), limits)?;
-    let execution = Execution::new(authentication.clone(), subgraph);
-    Ok((Router::new().route("/graphql", http::graphql::route(execution, limits)), rest))
+    let execution = Execution::new(authentication.clone(), subgraph.clone());
+    let front = from_fn_with_state(subscriptions.clone(), subscription::front);
+    let graphql = http::graphql::route(execution, limits).layer(front);
+    Ok((Router::new().route("/graphql", graphql), rest))
 }
 
 /// What the platform's own services have: the same, and ways to report.
 fn internal_routes(
     authentication: &Authentication,
+    subgraph: &Subgraph,
+    subscriptions: &Subscriptions,
     limits: &Limits,
 ) -> Result<Router, BrokenResource> {
     let lineage = Lineage {
@@ -302,7 +377,7 @@ fn internal_routes(
         limits: BodyLimits::lineage(limits),
         once: Once::new(KeyRule::Optional, limits),
     };
-    let (graph, rest) = graph(authentication, limits)?;
+    let (graph, rest) = graph(authentication, subgraph, subscriptions, limits)?;
     Ok(graph
         .merge(rest.internal_routes(limits)?)
         .route("/api/v1/lineage", post(lineage::ingest).with_state(lineage)))

@@ -13,10 +13,9 @@ pub mod scalars;
 pub mod sdl;
 pub mod subscription;
 
-use async_graphql::{Context, MergedObject, MergedSubscription, Request, Schema};
 pub use document::Document;
 
-use async_graphql::{Context, EmptySubscription, MergedObject, Request, Schema};
+use async_graphql::{Context, MergedObject, MergedSubscription, Request, Schema};
 
 use crate::{
     breach::{

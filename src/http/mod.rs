@@ -9,7 +9,8 @@
 //!                   └ graphql: guard, then execution
 //! ```
 //!
-//! GraphQL is [`subgraph`] behind [`graphql`]; REST ([`rest`]) asks the same graph.
+//! GraphQL is [`subgraph`] behind [`graphql`]; REST ([`rest`]) asks the same graph, and
+//! [`subscription`] asks it again whenever there is more.
 //!
 //! [`assemble`] puts the common part around a listener's routes. A panic is caught inside the
 //! metrics, so that it counts as the 500 that it becomes.
@@ -44,6 +45,7 @@ pub mod problem;
 pub mod rest;
 pub mod server;
 pub mod subgraph;
+pub mod subscription;
 #[cfg(test)]
 mod tests;
 

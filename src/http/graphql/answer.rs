@@ -27,7 +27,7 @@ struct Document<'a> {
 }
 
 /// The answer to a request that was executed, or refused by the parser or the validation.
-pub(super) fn executed(
+pub(in crate::http) fn executed(
     mut response: GraphqlResponse,
     media: Media,
     correlation_id: &CorrelationId,
@@ -59,7 +59,7 @@ pub(super) fn executed(
 }
 
 /// The answer to a request that was refused before execution.
-pub(super) fn refused(problem: &Problem, media: Media, correlation_id: &CorrelationId) -> Response {
+pub(in crate::http) fn refused(problem: &Problem, media: Media, correlation_id: &CorrelationId) -> Response {
     let mut error = ServerError::new(problem.detail(), None);
     label(&mut error, problem.code(), correlation_id);
     let document = Document { errors: &[error], data: None, extensions: &BTreeMap::new() };
@@ -69,6 +69,42 @@ pub(super) fn refused(problem: &Problem, media: Media, correlation_id: &Correlat
     answer.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
     *answer.body_mut() = written.into_body();
     answer
+}
+
+/// The document of one answer among several: of a subscription.
+pub(in crate::http) fn document(
+    mut response: GraphqlResponse,
+    correlation_id: &CorrelationId,
+) -> String {
+    for error in &mut response.errors {
+        complete(error, correlation_id);
+    }
+    let refused = response.data == Value::Null && !response.errors.is_empty();
+    text(&Document {
+        errors: &response.errors,
+        data: (!refused).then_some(&response.data),
+        extensions: &response.extensions,
+    })
+}
+
+/// The errors by which a subscription ends, as a list.
+pub(in crate::http) fn errors(
+    mut errors: Vec<ServerError>,
+    correlation_id: &CorrelationId,
+) -> String {
+    for error in &mut errors {
+        complete(error, correlation_id);
+    }
+    text(&errors)
+}
+
+/// An error of ours as one of an answer.
+pub(in crate::http) fn error_of(error: Error) -> ServerError {
+    ServerError { source: Some(Arc::new(error.clone())), ..ServerError::new(error.to_string(), None) }
+}
+
+fn text(value: &impl Serialize) -> String {
+    serde_json::to_string(value).unwrap_or_default()
 }
 
 fn write(document: &Document<'_>, media: Media) -> Response {

@@ -27,9 +27,9 @@ use crate::{
     error::{Error, ErrorCode},
 };
 
-mod answer;
+pub(super) mod answer;
 mod intake;
-mod media;
+pub(super) mod media;
 mod parameters;
 #[cfg(test)]
 mod tests;
