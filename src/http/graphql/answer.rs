@@ -71,6 +71,25 @@ pub(in crate::http) fn refused(problem: &Problem, media: Media, correlation_id: 
     answer
 }
 
+/// The answer to a subscription that was not opened: unlike a query's it has the status of its error,
+/// since its client expects a stream with any other.
+pub(in crate::http) fn not_opened(
+    errors: &[ServerError],
+    correlation_id: &CorrelationId,
+) -> Response {
+    let own = errors.iter().find_map(|error| error.source::<Error>());
+    let status = own.map_or(400, |error| error.code().http_status());
+    let mut errors = errors.to_vec();
+    for error in &mut errors {
+        complete(error, correlation_id);
+    }
+    let document = Document { errors: &errors, data: None, extensions: &BTreeMap::new() };
+    let mut answer = write(&document, Media::Json);
+    *answer.status_mut() = StatusCode::from_u16(status).unwrap_or(StatusCode::BAD_REQUEST);
+    answer.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    answer
+}
+
 /// The document of one answer among several: of a subscription.
 pub(in crate::http) fn document(
     mut response: GraphqlResponse,

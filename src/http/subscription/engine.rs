@@ -244,11 +244,13 @@ impl Subscription {
         let batch = self.source.read(call.db()).await?;
         self.more = batch.more;
         if let Some(items) = batch.items {
+            // Asked again: what happened after a token ended is not told.
+            let call = self.call().await?;
             let mut request = Request::new("").variables(self.variables.clone());
             request.operation_name.clone_from(&self.operation_name);
             request.set_parsed_query(self.document.parsed().clone());
             let stage = Stage::Telling(Arc::new(Mutex::new(Some(items))));
-            let request = graphql::with_call(request, call.clone()).data(stage);
+            let request = graphql::with_call(request, call).data(stage);
             self.telling = Some(self.subscriptions.0.subgraph.execute_stream(request));
         }
         Ok(())

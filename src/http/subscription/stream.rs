@@ -23,7 +23,7 @@ use tokio::{
 
 use super::{
     Subscriptions,
-    engine::{Event, Subscriber, Subscription, count_end},
+    engine::{End, Event, Subscriber, Subscription, count_end},
 };
 use crate::{
     error::Error,
@@ -137,8 +137,7 @@ pub(super) async fn answer(
             answer::refused(&problem, media.unwrap_or(Media::Json), &context.correlation_id)
         }
         Err(NotOpened::Answer(response)) => {
-            // A client of this framing looks at the status: nothing was opened.
-            answer::executed(*response, Media::Graphql, &context.correlation_id)
+            answer::not_opened(&response.errors, &context.correlation_id)
         }
     }
 }
@@ -259,6 +258,8 @@ async fn write(
                 _ = heartbeats.tick() => framing.heartbeat().to_owned(),
                 event = &mut next => break match event {
                     Event::Next(response) => framing.next(&answer::document(response, &id)),
+                    // A client of events comes back after an end without `complete`.
+                    Event::Ended(End::Shutdown) if framing == Framing::Events => return,
                     Event::Ended(end) => {
                         ended = true;
                         let errors = vec![answer::error_of(end.error())];

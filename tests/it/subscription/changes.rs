@@ -10,7 +10,6 @@ use crate::{cluster::run, graph::STRANGER};
 fn freshness_changes_by_runs_by_policies_and_by_time_alone() {
     run(async {
         let graph = graph(|_| ()).await;
-        let token = graph.token(Role::RuntimeWriter);
         let reader = graph.reader();
         let mut told = Body::events(&graph.app, &reader, FRESHNESS, json!({})).await;
         let id = graph.register("orders").await;
@@ -38,7 +37,6 @@ fn freshness_changes_by_runs_by_policies_and_by_time_alone() {
         assert_eq!(change(&told.item().await), "orders REFRESHED FRESH→FRESH");
         graph.done("retireDataset", "status", json!({ "id": id })).await;
         assert_eq!(change(&told.item().await), "orders RETIRED FRESH→NOT_APPLICABLE");
-        drop(token);
         graph.app.stop().await;
     });
 }
@@ -96,6 +94,7 @@ fn filters_pass_over_what_is_not_asked_for() {
             .register_with(json!({ "namespace": "ns", "name": "sales", "domain": "sales" }))
             .await;
         graph.register("other").await;
+        graph.app.announce().await;
         let open = |query: &'static str| {
             let variables = json!({ "id": sales });
             let (app, reader) = (&graph.app, reader.as_str());
@@ -116,6 +115,8 @@ fn filters_pass_over_what_is_not_asked_for() {
         for name in ["other", "sales"] {
             graph.succeed(&[name], graph.now()).await;
         }
+        // What happens between two announcements is told as one change.
+        graph.app.announce().await;
         graph.set_policy(&sales, json!({ "warnAfterSeconds": 100 })).await;
         let mut failed = crate::smoke::run_event(
             "FAIL",
