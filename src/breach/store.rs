@@ -77,8 +77,9 @@ impl DueRow {
 
 // The conditions are those of the indexes, word for word. A dataset that a writer holds is left to
 // the next pass: waiting for it could dead-lock, and it may not be due any more after that. What was
-// locked is read anew, so that the judgement is of the row as it is. The open breach is found by its
-// unique key.
+// locked is read anew, so that the judgement is of the row as it is. The open breach is looked for where
+// there is one only, row by row: joined, all open ones would be gone through for each dataset as long as
+// there are no statistics of them.
 const DUE: &str = "
 WITH due AS (
   (SELECT dataset_id FROM dataset_refresh_state
@@ -104,8 +105,11 @@ SELECT s.dataset_id, r.namespace, r.name, r.domain, s.policy_id, s.policy_versio
        b.last_success_at AS breach_last_success_at
   FROM due JOIN dataset_refresh_state s USING (dataset_id)
   JOIN dataset_registry r USING (dataset_id)
-  LEFT JOIN freshness_breach b ON b.dataset_id = s.dataset_id AND b.policy_id = s.breach_policy_id
-   AND b.resolved_at IS NULL
+  LEFT JOIN LATERAL (
+    SELECT * FROM freshness_breach open
+     WHERE s.breach_level <> 'NONE' AND open.dataset_id = s.dataset_id
+       AND open.policy_id = s.breach_policy_id AND open.resolved_at IS NULL
+     LIMIT 1) AS b ON true
    FOR UPDATE OF s SKIP LOCKED";
 
 /// At most `limit` datasets about which something is to be done at `now`.

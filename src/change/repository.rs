@@ -47,7 +47,9 @@ SELECT c.*, (cardinality($3::uuid[]) = 0 OR c.dataset_id = ANY ($3))
        AND (cardinality($6::text[]) = 0 OR c.status = ANY ($6))
        AND (NOT $7 OR c.previous_status IS DISTINCT FROM c.status) AS wanted
   FROM (SELECT * FROM freshness_change WHERE sequence > $1 ORDER BY sequence LIMIT $2) AS c
-  JOIN dataset_registry r ON r.dataset_id = c.dataset_id
+  JOIN LATERAL (
+    SELECT namespace, domain FROM dataset_registry named
+     WHERE named.dataset_id = c.dataset_id LIMIT 1) AS r ON true
  ORDER BY c.sequence";
 
 /// At most `limit` changes after the one with the number `after`, in their order, wanted or not.

@@ -18,8 +18,8 @@ struct Any {
 }
 
 const WAITING: &str = "
-SELECT EXISTS (SELECT FROM change_mark) OR EXISTS (
-  SELECT FROM freshness_announced WHERE holds_until < $1) AS any";
+SELECT EXISTS (SELECT FROM change_mark) OR coalesce(
+  (SELECT holds_until FROM freshness_announced ORDER BY holds_until LIMIT 1) < $1, false) AS any";
 
 /// Whether there is anything to announce.
 pub(super) async fn is_waiting(tx: &TenantTx, now: DateTime<Utc>) -> Result<bool> {
@@ -119,6 +119,7 @@ impl Judged {
     }
 }
 
+// Row by row: joined, all that there is of a tenant might be gone through for one dataset.
 const JUDGED: &str = "
 SELECT s.dataset_id, s.listed, s.freshness_basis, s.warn_at, s.stale_at, s.last_success_at,
        a.listed AS announced_listed, a.status AS announced_status,
@@ -128,8 +129,12 @@ SELECT s.dataset_id, s.listed, s.freshness_basis, s.warn_at, s.stale_at, s.last_
         UNION
         (SELECT dataset_id FROM freshness_announced WHERE holds_until < $2
           ORDER BY holds_until LIMIT $3)) AS wanted
-  JOIN dataset_refresh_state s USING (dataset_id)
-  LEFT JOIN freshness_announced a ON a.dataset_id = s.dataset_id
+  JOIN LATERAL (
+    SELECT * FROM dataset_refresh_state state WHERE state.dataset_id = wanted.dataset_id LIMIT 1
+  ) AS s ON true
+  LEFT JOIN LATERAL (
+    SELECT * FROM freshness_announced known WHERE known.dataset_id = wanted.dataset_id LIMIT 1
+  ) AS a ON true
  ORDER BY least(a.holds_until, $2), s.dataset_id";
 
 /// These datasets, and at most `limit` whose status has ended by itself.

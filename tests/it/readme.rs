@@ -1,9 +1,11 @@
-//! The README: its examples are run, and its tables compared with what they tell of.
+//! The README and the pages that it leads to: their examples are run, and their tables compared with
+//! what they tell of.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
-    io::{Read, Write},
-    process::{Command, Stdio},
+    io::{BufRead, BufReader, Read, Write},
+    path::Path,
+    process::{Child, ChildStdout, Command, Stdio},
 };
 
 use drr::{
@@ -15,9 +17,15 @@ use sqlx::{AssertSqlSafe, Connection, Executor, PgConnection};
 
 use crate::{app::TestApp, cluster::run, program};
 
+/// The README, then the pages under `docs/` by name.
 fn readme() -> String {
-    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/README.md");
-    std::fs::read_to_string(path).unwrap()
+    let top = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let pages = std::fs::read_dir(top.join("docs")).unwrap();
+    let mut pages: Vec<_> = pages.map(|page| page.unwrap().path()).collect();
+    pages.sort();
+    pages.insert(0, top.join("README.md"));
+    let texts = pages.iter().map(|page| std::fs::read_to_string(page).unwrap());
+    texts.collect::<Vec<_>>().join("\n")
 }
 
 /// The code blocks under a comment such as `<!-- run -->`.
@@ -29,16 +37,23 @@ fn blocks(mark: &str) -> Vec<String> {
     code.map(|code| format!("{code}\n")).collect()
 }
 
-/// Gives a program its text, and takes what it says.
-async fn feed(app: &TestApp, program: &str, text: String) -> String {
+/// A program with the variables that the README's commands use.
+fn command(app: &TestApp, program: &str) -> Command {
     let mut command = Command::new(program);
     command
         .env("PUBLIC", app.public(""))
         .env("INTERNAL", app.internal(""))
         .env("READER", app.token("acme", Role::Reader))
         .env("WRITER", app.token("acme", Role::RuntimeWriter))
+        .env("ADMIN", app.token("acme", Role::TenantAdmin))
         .stdin(Stdio::piped())
         .stdout(Stdio::piped());
+    command
+}
+
+/// Gives a program its text, and takes what it says.
+async fn feed(app: &TestApp, program: &str, text: String) -> String {
+    let mut command = command(app, program);
     tokio::task::spawn_blocking(move || {
         let mut child = command.spawn().unwrap();
         child.stdin.take().unwrap().write_all(text.as_bytes()).unwrap();
@@ -106,6 +121,90 @@ fn its_commands_work_as_they_stand() {
     });
 }
 
+/// A shell with the README's variables, which goes on from step to step.
+struct Shell {
+    child: Child,
+    answers: BufReader<ChildStdout>,
+}
+
+impl Shell {
+    fn start(app: &TestApp) -> Self {
+        let mut command = command(app, "bash");
+        let mut child = command.spawn().unwrap();
+        let answers = BufReader::new(child.stdout.take().unwrap());
+        let mut shell = Self { child, answers };
+        shell.step("set -euo pipefail");
+        shell
+    }
+
+    /// Runs a step; the JSON values that it prints.
+    fn step(&mut self, text: &str) -> Vec<Value> {
+        let input = self.child.stdin.as_mut().unwrap();
+        writeln!(input, "{text}\necho; echo END").unwrap();
+        let mut said = String::new();
+        while !said.ends_with("\nEND\n") {
+            let read = self.answers.read_line(&mut said).unwrap();
+            assert!(read > 0, "the shell has ended at:\n{text}\n{said}");
+        }
+        let said = said.trim_end_matches("END\n");
+        let values = serde_json::Deserializer::from_str(said).into_iter::<Value>();
+        let values = values.collect::<Result<Vec<_>, _>>();
+        values.unwrap_or_else(|error| panic!("{error}:\n{text}\n{said}"))
+    }
+}
+
+impl Drop for Shell {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+// D16, D17
+#[test]
+fn its_stale_dataset_is_found_explained_muted_and_fixed() {
+    run(async {
+        let app = TestApp::start().await;
+        let [made, asked, noted, mended, told] = <[String; 5]>::try_from(blocks("story")).unwrap();
+        let mut shell = Shell::start(&app);
+        // What a shell says comes from the service: waiting for it must not keep the service waiting.
+        let mut step = |text: &str| tokio::task::block_in_place(|| shell.step(text));
+        for answer in step(&made) {
+            assert!(answer.get("errors").is_none(), "{answer:#}");
+        }
+        let found = step(&asked).remove(0);
+        let nodes = found["data"]["datasets"]["nodes"].as_array().unwrap();
+        assert_eq!(nodes.len(), 2, "{found:#}");
+        let sessions = nodes.iter().find(|node| node["name"] == "marts.sessions").unwrap();
+        let explanation = sessions["freshness"]["explanation"].as_str().unwrap();
+        assert!(explanation.contains("STALE"), "{explanation}");
+        let cause = sessions["rootCauses"]["causes"][0]["sentence"].as_str().unwrap();
+        assert!(cause.contains("raw.clicks"), "{cause}");
+        assert_eq!(app.sweep().await.opened, 2);
+        let answer = step(&noted).remove(0);
+        assert_eq!(answer["data"]["acknowledgeBreach"]["status"], "ACKNOWLEDGED", "{answer:#}");
+        assert_eq!(answer["data"]["muteFreshness"]["status"], "MUTED", "{answer:#}");
+        for answer in step(&mended) {
+            assert_eq!(answer["summary"]["recorded"], 1, "{answer:#}");
+        }
+        assert_eq!(app.sweep().await.resolved, 2);
+        let answer = step(&told).remove(0);
+        let dataset = &answer["data"]["dataset"];
+        assert_eq!(dataset["freshness"]["status"], "FRESH", "{answer:#}");
+        let breach = &dataset["breaches"]["nodes"][0];
+        assert_eq!(breach["state"], "RESOLVED", "{answer:#}");
+        assert_eq!(breach["resolution"], "REFRESHED", "{answer:#}");
+        assert_eq!(breach["acknowledgement"]["note"], "the clicks are loaded again");
+        let events = answer["data"]["freshnessEvents"]["nodes"].as_array().unwrap();
+        let of = events.iter().filter(|event| event["dataset"]["name"] == "marts.sessions");
+        let of: Vec<_> = of.map(|event| (event["type"].as_str(), event["muted"].clone())).collect();
+        let expected =
+            [("OPENED", false), ("ACKNOWLEDGED", false), ("MUTED", true), ("RESOLVED", true)];
+        assert_eq!(of, expected.map(|(kind, muted)| (Some(kind), json!(muted))), "{answer:#}");
+        app.stop().await;
+    });
+}
+
 #[test]
 fn its_python_works_as_it_stands() {
     let Ok(python) = std::env::var("DRR_TEST_PYTHON") else {
@@ -153,7 +252,7 @@ fn its_table_of_rights_is_that_of_the_program() {
         table += &format!("| `{}` | {} |\n", rule.operation, granted(rule.grants));
     }
     table += "<!-- /rights -->";
-    assert!(readme().contains(&table), "the README must have:\n{table}");
+    assert!(readme().contains(&table), "docs/tokens.md must have:\n{table}");
 }
 
 #[test]

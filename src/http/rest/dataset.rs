@@ -1,7 +1,7 @@
 //! `GET /storage/v1/datasets/{id}`: one dataset.
 
 use super::{
-    fragments::{DATASET, FRESHNESS, REFRESH_STATE},
+    fragments::{BREACH, DATASET, FRESHNESS, REFRESH_STATE, VOLATILE},
     resource::Resource,
 };
 
@@ -11,11 +11,11 @@ pub(super) const RESOURCE: Resource = Resource {
     path: "/storage/v1/datasets/{id}",
     summary: "One dataset",
     description: "The tag stands for its facts and its verdict: it does not change with \
-                  `evaluatedAt` and `ageSeconds` alone.",
+                  `evaluatedAt`, ages and durations alone.",
     document: "query($id: ID!) { dataset(id: $id) { ...Dataset } }",
-    fragments: &[DATASET, REFRESH_STATE, FRESHNESS],
+    fragments: &[DATASET, REFRESH_STATE, FRESHNESS, BREACH],
     body: &["dataset"],
     field: ("Query", "dataset"),
     parameters: &[],
-    volatile: &["evaluatedAt", "ageSeconds"],
+    volatile: VOLATILE,
 };

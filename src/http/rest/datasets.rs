@@ -1,7 +1,7 @@
 //! `GET /storage/v1/datasets`: the caller's datasets, page by page.
 
 use super::{
-    fragments::{DATASET, FRESHNESS, PAGE_INFO, REFRESH_STATE},
+    fragments::{BREACH, DATASET, FRESHNESS, PAGE_INFO, REFRESH_STATE, VOLATILE},
     parameters::{Parameter, Place},
     resource::Resource,
 };
@@ -17,13 +17,13 @@ pub(super) const RESOURCE: Resource = Resource {
     summary: "The datasets of the caller's tenant",
     description: "In pages: `first` at most, and while there are more, a `Link` with `rel=\"next\"` \
                   to go on with. The tag of a page stands for its facts and verdicts: it does not \
-                  change with `evaluatedAt`, `ageSeconds` and `endCursor` alone.",
+                  change with `evaluatedAt`, `endCursor`, ages and durations alone.",
     document: "query($filter: DatasetFilter, $order: DatasetOrder, $first: Int, $after: String) {
   datasets(filter: $filter, order: $order, first: $first, after: $after) {
     nodes { ...Dataset } pageInfo { ...PageInfo }
   }
 }",
-    fragments: &[DATASET, REFRESH_STATE, FRESHNESS, PAGE_INFO],
+    fragments: &[DATASET, REFRESH_STATE, FRESHNESS, BREACH, PAGE_INFO],
     body: &["datasets"],
     field: ("Query", "datasets"),
     parameters: &[
@@ -37,5 +37,5 @@ pub(super) const RESOURCE: Resource = Resource {
         Parameter { name: "first", place: Place::Argument },
         Parameter { name: "after", place: Place::Argument },
     ],
-    volatile: &["evaluatedAt", "ageSeconds", "endCursor"],
+    volatile: VOLATILE,
 };

@@ -6,14 +6,33 @@ pub(super) const DATASET: &str = "fragment Dataset on Dataset {
   id urn namespace name aliases { ...DatasetAlias } description owners domain tags lifecycle
   schemaFqid version createdAt updatedAt
   refreshState { ...RefreshState } freshness { ...Freshness } freshnessPolicy { ...FreshnessPolicy }
+  openBreach { ...Breach } freshnessMute { ...FreshnessMute }
 }
-fragment DatasetAlias on DatasetAlias { namespace name }";
+fragment DatasetAlias on DatasetAlias { namespace name }
+fragment FreshnessMute on FreshnessMute { until reason by }";
 
 /// What became of a dataset's refreshes.
 pub(super) const REFRESH_STATE: &str = "fragment RefreshState on RefreshState {
-  status lastSuccessAt lastSuccessRunId lastRunId lastRunAt lastRunState runningSince rowCount
-  byteCount sourceWatermark consecutiveFailures updatedAt
+  status lastSuccessAt lastSuccessRunId lastFailureAt lastFailureRunId lastRunId lastRunAt
+  lastRunState runningSince rowCount byteCount sourceWatermark sourceWatermarkOrigin
+  consecutiveFailures expectedNextRun { ...ExpectedRun } anomalies { ...RefreshAnomaly } updatedAt
+}
+fragment ExpectedRun on ExpectedRun { at basis intervalSeconds sampleSize }
+fragment RefreshAnomaly on RefreshAnomaly {
+  kind sentence runId value expectedLow expectedHigh sampleSize
 }";
+
+/// A time beyond a limit.
+pub(super) const BREACH: &str = "fragment Breach on Breach {
+  id state level openedAt detectedAt escalatedAt resolvedAt resolution resolvedBy { id }
+  lastSuccessAt durationSeconds policyId policyVersion acknowledgement { ...BreachAcknowledgement }
+}
+fragment BreachAcknowledgement on BreachAcknowledgement { at by note }";
+
+/// Members that change with time alone, wherever they stand: the instant of the look, ages, what an
+/// anomaly that is still growing measures, and the cursor of a list that was judged at an instant.
+pub(super) const VOLATILE: &[&str] =
+    &["evaluatedAt", "ageSeconds", "durationSeconds", "value", "sentence", "endCursor"];
 
 /// How fresh a dataset is, and what is asked of it.
 pub(super) const FRESHNESS: &str = "fragment Freshness on Freshness {
@@ -39,7 +58,8 @@ pub(super) const EXTERNAL_VERDICT: &str = "fragment ExternalVerdict on ExternalV
 
 /// What a run did to a dataset.
 pub(super) const DATASET_RUN: &str = "fragment DatasetRun on DatasetRun {
-  runId job { ...Job } state startedAt endedAt rowCount byteCount fileCount sourceWatermark conflict
+  runId job { ...Job } state startedAt endedAt rowCount byteCount fileCount sourceWatermark
+  sourceWatermarkOrigin conflict
   errorMessage
 }
 fragment Job on Job { namespace name }";

@@ -1,7 +1,7 @@
 //! `GET /storage/v1/datasets/{id}/freshness`: how fresh a dataset is, and what that follows from.
 
 use super::{
-    fragments::{EXTERNAL_VERDICT, FRESHNESS, REFRESH_STATE},
+    fragments::{EXTERNAL_VERDICT, FRESHNESS, REFRESH_STATE, VOLATILE},
     resource::Resource,
 };
 
@@ -12,7 +12,7 @@ pub(super) const RESOURCE: Resource = Resource {
     summary: "How fresh a dataset is",
     description: "With the policy and the refresh state that it follows from, and what other tools \
                   found. The tag stands for the facts and the verdict: it does not change with \
-                  `evaluatedAt` and `ageSeconds` alone.",
+                  `evaluatedAt`, ages and durations alone.",
     document: "query($id: ID!) { dataset(id: $id) { ...DatasetFreshness } }
 fragment DatasetFreshness on Dataset {
   id urn freshness { ...Freshness } freshnessPolicy { ...FreshnessPolicy }
@@ -22,5 +22,5 @@ fragment DatasetFreshness on Dataset {
     body: &["dataset"],
     field: ("Query", "dataset"),
     parameters: &[],
-    volatile: &["evaluatedAt", "ageSeconds"],
+    volatile: VOLATILE,
 };

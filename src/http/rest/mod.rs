@@ -33,6 +33,7 @@ use crate::{
     graphql::Subgraph,
 };
 
+mod breaches;
 mod conditional;
 mod dataset;
 mod datasets;
@@ -53,8 +54,13 @@ use resource::{Prepared, Resource};
 const MAX_ID_BYTES: usize = 8_192;
 
 /// Every resource that is read.
-const RESOURCES: [&Resource; 4] =
-    [&datasets::RESOURCE, &dataset::RESOURCE, &freshness::RESOURCE, &runs::RESOURCE];
+const RESOURCES: [&Resource; 5] = [
+    &datasets::RESOURCE,
+    &dataset::RESOURCE,
+    &freshness::RESOURCE,
+    &runs::RESOURCE,
+    &breaches::RESOURCE,
+];
 
 /// What all routes share.
 #[derive(Clone)]
@@ -103,7 +109,8 @@ impl Rest {
             .route("/storage/v1/datasets", self.reads(&datasets::RESOURCE)?)
             .route("/storage/v1/datasets/{id}", self.reads(&dataset::RESOURCE)?)
             .route("/storage/v1/datasets/{id}/freshness", self.reads(&freshness::RESOURCE)?)
-            .route("/storage/v1/datasets/{id}/runs", self.reads(&runs::RESOURCE)?))
+            .route("/storage/v1/datasets/{id}/runs", self.reads(&runs::RESOURCE)?)
+            .route("/storage/v1/datasets/{id}/breaches", self.reads(&breaches::RESOURCE)?))
     }
 
     /// What the internal listener has besides.

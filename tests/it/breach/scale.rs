@@ -27,7 +27,8 @@ async fn measure(tenants: u32, datasets: u32, one_in: u32) {
     for tenant in 0..tenants {
         fill(&mut admin, &format!("tenant-{tenant:04}"), datasets, &warn, FAR).await;
     }
-    script(&mut admin, "VACUUM ANALYZE dataset_refresh_state").await;
+    // As after a while: without statistics, keys of rows are looked up by whatever index.
+    script(&mut admin, "VACUUM ANALYZE").await;
     let db = Db::new(db_settings(database.application(), 8));
     let sweeper = Sweeper::new(db.clone(), clock.clone());
     sweeper.pass().await.unwrap();

@@ -193,6 +193,7 @@ pub const ENTRIES: &[Entry] = &[
     entry("/storage/v1/datasets/{id}", "dataset.read", "", |_| Value::Null),
     entry("/storage/v1/datasets/{id}/freshness", "freshness.read", "", |_| Value::Null),
     entry("/storage/v1/datasets/{id}/runs", "run.read", "", |_| Value::Null),
+    entry("/storage/v1/datasets/{id}/breaches", "breach.read", "", |_| Value::Null),
     entry(
         "/storage-internal/v1/datasets/{id}/refresh-state",
         "events.record",

@@ -6,6 +6,7 @@ use async_graphql::parser::{
     parse_schema,
     types::{BaseType, Type, TypeDefinition, TypeKind, TypeSystemDefinition},
 };
+use chrono::TimeDelta;
 use drr::{
     auth::policy::Role,
     graphql::{sdl, subgraph},
@@ -16,18 +17,20 @@ use serde_json::{Value, json};
 use super::{DATASETS, get, refusal, world};
 use crate::{
     cluster::run,
-    graph::{Graph, STRANGER, TENANT},
+    graph::{Graph, STRANGER, TENANT, text},
 };
 
 /// What has an address of its own in REST, or is another way to the same.
-const APART: [(&str, &str); 7] = [
+const APART: [(&str, &str); 9] = [
     ("Dataset", "freshnessPolicies"),
+    ("Dataset", "externalVerdicts"),
+    ("Dataset", "rootCauses"),
     ("Freshness", "policy"),
     ("Freshness", "decidedBy"),
-    ("Dataset", "runs"),
-    ("Dataset", "externalVerdicts"),
     ("DatasetRun", "run"),
     ("DatasetRun", "dataset"),
+    ("Breach", "dataset"),
+    ("Breach", "mute"),
 ];
 
 /// The types of the graph, read from its SDL.
@@ -43,12 +46,17 @@ impl Types {
         Self(types.map(|of| (of.name.node.to_string(), of)).collect())
     }
 
-    /// The selection of all there is below a type; nothing for a scalar.
+    /// The selection of all there is below a type; nothing for a scalar. What wants arguments is a
+    /// question of its own, and a run is only referred to.
     fn all(&self, of: &str) -> String {
         let Some(TypeKind::Object(object)) = self.0.get(of).map(|of| &of.kind) else {
             return String::new();
         };
+        if of == "RefreshRun" {
+            return "{ id }".to_owned();
+        }
         let fields = object.fields.iter().map(|field| &field.node);
+        let fields = fields.filter(|field| field.arguments.is_empty());
         let fields = fields.filter(|field| !APART.contains(&(of, field.name.node.as_str())));
         let fields: Vec<_> = fields
             .map(|field| format!("{} {}", field.name.node, self.all(named(&field.ty.node))))
@@ -65,7 +73,7 @@ fn named(of: &Type) -> &str {
 }
 
 /// Each resource of a dataset, the question that GraphQL answers alike, and where.
-fn pairs(types: &Types) -> [(&'static str, String, &'static str); 3] {
+fn pairs(types: &Types) -> [(&'static str, String, &'static str); 4] {
     let all = |of: &str| types.all(of);
     let freshness = format!(
         "{{ id urn freshness {} freshnessPolicy {} refreshState {} externalVerdicts {} }}",
@@ -78,10 +86,15 @@ fn pairs(types: &Types) -> [(&'static str, String, &'static str); 3] {
         "{{ runs(first: 2) {{ nodes {} pageInfo {{ hasNextPage endCursor }} }} }}",
         all("DatasetRun"),
     );
+    let breaches = format!(
+        "{{ breaches(state: OPEN, first: 1) {{ nodes {} pageInfo {{ hasNextPage endCursor }} }} }}",
+        all("Breach"),
+    );
     [
         ("", all("Dataset"), "/dataset"),
         ("/freshness", freshness, "/dataset"),
         ("/runs?first=2", runs, "/dataset/runs"),
+        ("/breaches?state=OPEN&first=1", breaches, "/dataset/breaches"),
     ]
 }
 
@@ -93,6 +106,10 @@ fn a_dataset_is_the_same_by_either_way() {
     run(async {
         let graph = Graph::start().await;
         let full = world(&graph).await;
+        assert_eq!(graph.app.sweep().await.opened, 2);
+        let until = text(graph.now() + TimeDelta::hours(1));
+        let mute = json!({ "datasetId": full, "until": until, "reason": "the source is down" });
+        graph.done("muteFreshness", "status", mute).await;
         let types = Types::read();
         for role in READERS {
             let token = graph.token(role);
@@ -121,6 +138,14 @@ fn a_dataset_is_the_same_by_either_way() {
         let answer = get(&graph, &token, &format!("{DATASETS}/{full}/freshness")).await.body;
         assert_eq!(answer["externalVerdicts"][0]["status"], "WARN", "{answer:#}");
         assert_eq!(answer["freshness"]["status"], "WARN", "{answer:#}");
+        let answer = get(&graph, &token, &format!("{DATASETS}/{full}")).await.body;
+        assert_eq!(answer["freshnessMute"]["reason"], "the source is down", "{answer:#}");
+        assert_eq!(answer["openBreach"]["level"], "WARN", "{answer:#}");
+        assert_eq!(answer["refreshState"]["sourceWatermarkOrigin"], "OPENLINEAGE", "{answer:#}");
+        let breaches = get(&graph, &token, &format!("{DATASETS}/{full}/breaches")).await.body;
+        assert_eq!(breaches["nodes"][0], answer["openBreach"]);
+        let over = format!("{DATASETS}/{full}/breaches?state=RESOLVED");
+        assert_eq!(get(&graph, &token, &over).await.body["nodes"], json!([]));
         let answer = get(&graph, &token, &format!("{DATASETS}/{full}/runs")).await.body;
         assert_eq!(answer["nodes"][1]["errorMessage"], "disk full", "{answer:#}");
         assert_eq!(answer["nodes"][2]["rowCount"], "5000000000", "{answer:#}");
@@ -197,6 +222,7 @@ fn denied_and_missing_are_the_same_as_well() {
             format!("{DATASETS}/{id}"),
             format!("{DATASETS}/{id}/freshness"),
             format!("{DATASETS}/{id}/runs"),
+            format!("{DATASETS}/{id}/breaches"),
         ];
         for role in [Role::SchemaReader, Role::Operator, Role::PipelineRunner] {
             for path in &paths {
