@@ -421,8 +421,10 @@ impl BreachSubscription {
         #[graphql(desc = "Only of datasets of this namespace.")] namespace: Option<String>,
         #[graphql(desc = "Only of datasets of this domain.")] domain: Option<String>,
         #[graphql(desc = "Only of breaches of this level.")] level: Option<BreachLevel>,
-        #[graphql(desc = "Go on after this cursor, of an item or of `freshnessEvents`; without one, with \
-                          what happens from now on.")]
+        #[graphql(
+            desc = "Go on after this cursor, of an item or of `freshnessEvents`; without one, with \
+                          what happens from now on."
+        )]
         after: Option<String>,
     ) -> Result<impl Stream<Item = FreshnessEvent>> {
         call(context)?.authorize(Operation::BreachRead)?;

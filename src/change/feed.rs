@@ -27,8 +27,7 @@ impl Feed for FreshnessFeed {
 
     async fn window(&self, tx: &TenantTx, after: i64, limit: u32) -> Result<Window<FreshnessRow>> {
         let (statuses, only) = (&self.statuses, self.status_only);
-        let rows =
-            repository::freshness(tx, after, limit, &self.selection, statuses, only).await?;
+        let rows = repository::freshness(tx, after, limit, &self.selection, statuses, only).await?;
         Ok(Window::of(rows, |row| (row.sequence, row.wanted)))
     }
 }

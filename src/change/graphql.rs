@@ -187,14 +187,18 @@ impl ChangeSubscription {
     async fn run_events(
         &self,
         context: &Context<'_>,
-        #[graphql(desc = "Only of runs that are known to write one of these datasets; 200 at the \
-                          most.")]
+        #[graphql(
+            desc = "Only of runs that are known to write one of these datasets; 200 at the \
+                          most."
+        )]
         dataset_ids: Option<Vec<ID>>,
         #[graphql(desc = "Only of runs that are known to write a dataset of this namespace.")]
         namespace: Option<String>,
         #[graphql(desc = "Only of runs that are known to write a dataset of this domain.")] domain: Option<String>,
         #[graphql(desc = "Only events of these types.")] types: Option<Vec<RunEventType>>,
-        #[graphql(desc = "Go on after this cursor; without one, with what is reported from now on.")]
+        #[graphql(
+            desc = "Go on after this cursor; without one, with what is reported from now on."
+        )]
         after: Option<String>,
     ) -> Result<impl Stream<Item = RunEvent>> {
         call(context)?.authorize(Operation::RunRead)?;

@@ -4,8 +4,8 @@ use std::{net::SocketAddr, path::PathBuf, str::FromStr, time::Duration};
 
 use super::{
     Alerts, Auth, ConfigError, Database, DatabaseUrl, DocumentLimits, Environment, Jwks, Limits,
-    SubscriptionLimits,
-    Listen, Log, LogFormat, Retention, Secret, Settings, keys, read_secret_file,
+    Listen, Log, LogFormat, Retention, Secret, Settings, SubscriptionLimits, keys,
+    read_secret_file,
     sources::{Resolved, invalid_or_unknown},
 };
 

@@ -86,7 +86,16 @@ impl<S> IdleStream<S> {
         // A connection owes its first head from the start.
         let head = Some((now + header_timeout, 0));
         let alarm = Box::pin(tokio::time::sleep_until(now + header_timeout.min(idle_timeout)));
-        Self { stream, activity, idle_timeout, header_timeout, last_byte: now, head, alarm, _held: None }
+        Self {
+            stream,
+            activity,
+            idle_timeout,
+            header_timeout,
+            last_byte: now,
+            head,
+            alarm,
+            _held: None,
+        }
     }
 
     /// Keeps something until the connection is closed.

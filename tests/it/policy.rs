@@ -124,7 +124,8 @@ impl Entry {
 
     async fn verdict(&self, response: Response) -> Verdict {
         let status = response.status();
-        let opened = response.headers()[header::CONTENT_TYPE].as_bytes().starts_with(EVENTS.as_bytes());
+        let opened =
+            response.headers()[header::CONTENT_TYPE].as_bytes().starts_with(EVENTS.as_bytes());
         if opened {
             // It goes on; that it began is the answer.
             assert!(status == StatusCode::OK && self.reaches.starts_with("Subscription."));

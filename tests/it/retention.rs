@@ -108,7 +108,9 @@ fn months_go_as_a_whole_and_states_do_not_forget() {
 
         let keep = Retention { runs_days: 60, changes_hours: 168 };
         assert_eq!(
-            retention::apply(&db, Retention { runs_days: 0, changes_hours: 168 }, now, false).await.unwrap(),
+            retention::apply(&db, Retention { runs_days: 0, changes_hours: 168 }, now, false)
+                .await
+                .unwrap(),
             []
         );
         let all = partitions(&mut admin).await;

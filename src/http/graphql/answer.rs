@@ -59,7 +59,11 @@ pub(in crate::http) fn executed(
 }
 
 /// The answer to a request that was refused before execution.
-pub(in crate::http) fn refused(problem: &Problem, media: Media, correlation_id: &CorrelationId) -> Response {
+pub(in crate::http) fn refused(
+    problem: &Problem,
+    media: Media,
+    correlation_id: &CorrelationId,
+) -> Response {
     let mut error = ServerError::new(problem.detail(), None);
     label(&mut error, problem.code(), correlation_id);
     let document = Document { errors: &[error], data: None, extensions: &BTreeMap::new() };
@@ -119,7 +123,10 @@ pub(in crate::http) fn errors(
 
 /// An error of ours as one of an answer.
 pub(in crate::http) fn error_of(error: Error) -> ServerError {
-    ServerError { source: Some(Arc::new(error.clone())), ..ServerError::new(error.to_string(), None) }
+    ServerError {
+        source: Some(Arc::new(error.clone())),
+        ..ServerError::new(error.to_string(), None)
+    }
 }
 
 fn text(value: &impl Serialize) -> String {

@@ -5,7 +5,9 @@ use std::{
     time::Duration,
 };
 
-use async_graphql::{Request, Response as GraphqlResponse, Variables, parser::types::OperationType};
+use async_graphql::{
+    Request, Response as GraphqlResponse, Variables, parser::types::OperationType,
+};
 use futures::{StreamExt, stream::BoxStream};
 use tokio::time::{Interval, MissedTickBehavior, interval};
 
@@ -95,9 +97,7 @@ impl Subscriptions {
         admitted: Admitted,
     ) -> Result<Subscription, GraphqlResponse> {
         self.try_open(call, subscriber, admitted).await.map_err(|refused| match refused {
-            NotOpened::Error(error) => {
-                GraphqlResponse::from_errors(vec![answer::error_of(error)])
-            }
+            NotOpened::Error(error) => GraphqlResponse::from_errors(vec![answer::error_of(error)]),
             NotOpened::Answer(answer) => answer,
         })
     }
@@ -109,7 +109,8 @@ impl Subscriptions {
         admitted: Admitted,
     ) -> Result<Subscription, NotOpened> {
         let Admitted { request, document } = admitted;
-        if document.selected(request.operation_name.as_deref()) != Some(OperationType::Subscription) {
+        if document.selected(request.operation_name.as_deref()) != Some(OperationType::Subscription)
+        {
             return Err(Error::bad_input(
                 "query",
                 "only a subscription can come this way: send queries and mutations by POST, for \
@@ -121,7 +122,8 @@ impl Subscriptions {
             call.authorize(Operation::SchemaIntrospect)?;
         }
         let slot = self.0.open.take(call.principal().tenant(), subscriber.transport)?;
-        let (operation_name, variables) = (request.operation_name.clone(), request.variables.clone());
+        let (operation_name, variables) =
+            (request.operation_name.clone(), request.variables.clone());
         let mut source = self.source(&call, request).await?;
         // Before the source takes its place, so that nothing comes between.
         let wake = self.0.hub.subscribe(call.principal().tenant(), source.topic());

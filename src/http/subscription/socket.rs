@@ -112,8 +112,7 @@ pub(super) async fn upgrade(
         .max_frame_size(bytes)
         // Every message is written out before the next one.
         .write_buffer_size(0);
-    let understood =
-        upgrade.selected_protocol() == Some(&HeaderValue::from_static(PROTOCOL));
+    let understood = upgrade.selected_protocol() == Some(&HeaderValue::from_static(PROTOCOL));
     let tasks = subscriptions.0.tasks.clone();
     let session = Session {
         subscriptions,
@@ -378,8 +377,7 @@ fn token_of(payload: &str) -> Option<Result<String, Close>> {
     let Ok(members) = serde_json::from_str::<HashMap<String, serde_json::Value>>(payload) else {
         return Some(Err(Close::invalid("Invalid message: the payload is no object")));
     };
-    let (_, value) =
-        members.iter().find(|(name, _)| name.eq_ignore_ascii_case("authorization"))?;
+    let (_, value) = members.iter().find(|(name, _)| name.eq_ignore_ascii_case("authorization"))?;
     let token = value.as_str().and_then(bearer_of).map(str::to_owned);
     Some(token.ok_or_else(Close::forbidden))
 }
@@ -416,8 +414,7 @@ impl Operating {
 
     /// Tells all there is; answers with errors if there is no more.
     async fn operate(&self, payload: &str) -> Result<(), async_graphql::Response> {
-        let refused =
-            |error| async_graphql::Response::from_errors(vec![answer::error_of(error)]);
+        let refused = |error| async_graphql::Response::from_errors(vec![answer::error_of(error)]);
         let Subscriber { token, correlation_id, .. } = &self.subscriber;
         let inner = &self.subscriptions.0;
         let call = inner.authentication.verified(token, correlation_id).await.map_err(refused)?;

@@ -95,9 +95,9 @@ impl Framing {
     /// What ends it for good. An end without it is one after which a client comes back.
     fn failed(self, errors: &str) -> String {
         match self {
-            Self::Events => format!(
-                "event: next\ndata: {{\"errors\":{errors}}}\n\nevent: complete\ndata:\n\n"
-            ),
+            Self::Events => {
+                format!("event: next\ndata: {{\"errors\":{errors}}}\n\nevent: complete\ndata:\n\n")
+            }
             Self::Multipart => {
                 let last = part(&format!("{{\"payload\":null,\"errors\":{errors}}}"));
                 format!("{last}\r\n--graphql--\r\n")
@@ -181,7 +181,9 @@ async fn open(
         Ok(admitted) => admitted,
         Err(Refused::Request(error)) => return Err(error.into()),
         Err(Refused::Document(error)) => {
-            return Err(NotOpened::Answer(async_graphql::Response::from_errors(vec![error]).into()));
+            return Err(NotOpened::Answer(
+                async_graphql::Response::from_errors(vec![error]).into(),
+            ));
         }
     };
     if !subscribes(&admitted) && media::negotiate(&parts.headers).is_some() {
@@ -215,7 +217,11 @@ fn rebuilt(mut parts: Parts, bytes: Bytes) -> Request {
 /// The last words, for a reader that has no room for more: read when all else was.
 type LastWords = Arc<Mutex<Option<Bytes>>>;
 
-fn respond(subscriptions: &Subscriptions, framing: Framing, subscription: Subscription) -> Response {
+fn respond(
+    subscriptions: &Subscriptions,
+    framing: Framing,
+    subscription: Subscription,
+) -> Response {
     // One part waits to be written, and the next is not read before it is.
     let (sender, receiver) = mpsc::channel(1);
     let last_words = LastWords::default();

@@ -74,7 +74,10 @@ fn breaches_go_on_after_a_cursor_of_the_query() {
         let query = "{ freshnessEvents(first: 1) { nodes { cursor } pageInfo { endCursor } } }";
         let page = graph.read(query, json!({})).await;
         let cursor = &page["freshnessEvents"]["pageInfo"]["endCursor"];
-        assert_eq!((cursor, &page["freshnessEvents"]["nodes"][0]["cursor"]), (&opened["cursor"], cursor));
+        assert_eq!(
+            (cursor, &page["freshnessEvents"]["nodes"][0]["cursor"]),
+            (&opened["cursor"], cursor)
+        );
         graph.advance(100);
         graph.app.sweep().await;
         assert_eq!(told.item().await["type"], "ESCALATED");
@@ -100,17 +103,25 @@ fn filters_pass_over_what_is_not_asked_for() {
             let (app, reader) = (&graph.app, reader.as_str());
             async move { Body::events(app, reader, query, variables).await }
         };
-        let mut by_id = open("subscription($id: ID!) { freshnessChanged(datasetIds: [$id]) {
-            cause previousStatus status dataset { name } } }")
+        let mut by_id = open(
+            "subscription($id: ID!) { freshnessChanged(datasetIds: [$id]) {
+            cause previousStatus status dataset { name } } }",
+        )
         .await;
-        let mut by_domain = open("subscription { freshnessChanged(domain: \"sales\", namespace: \"ns\",
-            statusOnly: true) { cause previousStatus status dataset { name } } }")
+        let mut by_domain = open(
+            "subscription { freshnessChanged(domain: \"sales\", namespace: \"ns\",
+            statusOnly: true) { cause previousStatus status dataset { name } } }",
+        )
         .await;
-        let mut by_status = open("subscription { freshnessChanged(statuses: [FRESH]) {
-            cause previousStatus status dataset { name } } }")
+        let mut by_status = open(
+            "subscription { freshnessChanged(statuses: [FRESH]) {
+            cause previousStatus status dataset { name } } }",
+        )
         .await;
-        let mut runs = open("subscription($id: ID!) { runEvents(datasetIds: [$id], types: [FAIL]) {
-            type runId } }")
+        let mut runs = open(
+            "subscription($id: ID!) { runEvents(datasetIds: [$id], types: [FAIL]) {
+            type runId } }",
+        )
         .await;
         for name in ["other", "sales"] {
             graph.succeed(&[name], graph.now()).await;
@@ -155,7 +166,8 @@ fn a_tenant_is_told_of_its_own() {
         // The stranger's own comes next, and only that.
         let writer = graph.app.token(STRANGER, Role::RuntimeWriter);
         let run = "0190a000-0000-7000-8000-000000000002";
-        let event = crate::smoke::run_event("COMPLETE", &crate::graph::text(graph.now()), run, "own");
+        let event =
+            crate::smoke::run_event("COMPLETE", &crate::graph::text(graph.now()), run, "own");
         assert_eq!(graph.app.lineage(&writer, &event).await.0, 201);
         assert_eq!(change(&foreign[0].item().await), "own REGISTERED -→NOT_APPLICABLE");
         assert_eq!(foreign[1].item().await["runId"], run);
@@ -172,7 +184,12 @@ fn a_tenant_is_told_of_its_own() {
 }
 
 /// The code of the error that a subscription is refused with.
-async fn refused(graph: &crate::graph::Graph, token: &str, query: &str, variables: Value) -> String {
+async fn refused(
+    graph: &crate::graph::Graph,
+    token: &str,
+    query: &str,
+    variables: Value,
+) -> String {
     let body = json!({ "query": query, "variables": variables });
     let response = super::post(&graph.app, token, super::EVENTS, &body).await;
     let answer: Value = response.json().await.unwrap();

@@ -17,7 +17,8 @@ use crate::{
 impl Graph {
     /// Another instance of the same service.
     async fn sibling(&self, follow: bool) -> TestApp {
-        let database = Database { cluster: self.app.database.cluster, name: self.app.database.name.clone() };
+        let database =
+            Database { cluster: self.app.database.cluster, name: self.app.database.name.clone() };
         let started = TestApp::launch(database, self.clock.clone(), |assembly| {
             assembly.changes.follow = follow;
         });
@@ -73,7 +74,8 @@ const WRITERS: u128 = 4;
 const EACH: u128 = 40;
 
 fn run_of(writer: u128, index: u128) -> String {
-    uuid::Uuid::from_u128((0x0190_a000_0000_7000 << 64) | (0x8 << 60) | (writer << 32) | index).to_string()
+    uuid::Uuid::from_u128((0x0190_a000_0000_7000 << 64) | (0x8 << 60) | (writer << 32) | index)
+        .to_string()
 }
 
 /// Writers write through two instances at once; a reader is cut off again and again, and goes on after
@@ -90,7 +92,8 @@ fn a_reader_that_is_cut_off_at_random_misses_nothing_and_is_told_nothing_twice()
                 for index in 0..EACH {
                     let run = run_of(writer, index);
                     let name = format!("dataset_{writer}");
-                    let event = crate::smoke::run_event("COMPLETE", &text(graph.now()), &run, &name);
+                    let event =
+                        crate::smoke::run_event("COMPLETE", &text(graph.now()), &run, &name);
                     let app = if index % 2 == 0 { &graph.app } else { other };
                     let (status, report) = app.lineage(token, &event).await;
                     assert_eq!(status, 201, "{report:#}");
@@ -120,8 +123,9 @@ fn a_reader_that_is_cut_off_at_random_misses_nothing_and_is_told_nothing_twice()
             seen
         };
         let (_, seen) = tokio::join!(join_all((0..WRITERS).map(write)), read);
-        let mut all: Vec<_> =
-            (0..WRITERS).flat_map(|writer| (0..EACH).map(move |index| run_of(writer, index))).collect();
+        let mut all: Vec<_> = (0..WRITERS)
+            .flat_map(|writer| (0..EACH).map(move |index| run_of(writer, index)))
+            .collect();
         let mut told = seen.clone();
         told.sort_unstable();
         all.sort_unstable();
@@ -132,7 +136,9 @@ fn a_reader_that_is_cut_off_at_random_misses_nothing_and_is_told_nothing_twice()
             let told: Vec<_> = seen.iter().filter(|run| own.contains(run)).cloned().collect();
             assert_eq!(told, own);
         }
-        let mut body = Body::events(&graph.app, &graph.reader(), RUNS, json!({ "after": "eyJydW5zIjowfQ" })).await;
+        let mut body =
+            Body::events(&graph.app, &graph.reader(), RUNS, json!({ "after": "eyJydW5zIjowfQ" }))
+                .await;
         let mut again = Vec::new();
         for _ in 0..seen.len() {
             again.push(body.item().await["runId"].as_str().unwrap().to_owned());
@@ -160,9 +166,16 @@ fn a_cursor_from_before_the_retention_is_refused() {
         let mut code = Value::Null;
         // The announcement goes on beside this test.
         for _ in 0..200 {
-            let response = super::post(&graph.app, &graph.app.token(TENANT, Role::Reader), super::EVENTS, &body).await;
+            let response = super::post(
+                &graph.app,
+                &graph.app.token(TENANT, Role::Reader),
+                super::EVENTS,
+                &body,
+            )
+            .await;
             if response.status() != 200 {
-                code = response.json::<Value>().await.unwrap()["errors"][0]["extensions"]["code"].take();
+                code = response.json::<Value>().await.unwrap()["errors"][0]["extensions"]["code"]
+                    .take();
                 break;
             }
             tokio::time::sleep(Duration::from_millis(20)).await;

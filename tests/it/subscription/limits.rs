@@ -83,7 +83,8 @@ fn there_may_be_so_many_of_a_tenant_and_of_all() {
             assert_eq!(error["extensions"]["code"], "LIMIT_EXCEEDED", "{answer:#}");
             error["message"].as_str().unwrap().to_owned()
         };
-        let (acme, globex) = (graph.reader(), graph.app.token("globex", drr::auth::policy::Role::Reader));
+        let (acme, globex) =
+            (graph.reader(), graph.app.token("globex", drr::auth::policy::Role::Reader));
         let initech = graph.app.token("initech", drr::auth::policy::Role::Reader);
         let first = Body::events(&graph.app, &acme, RUNS, json!({})).await;
         assert!(code(&acme).await.contains("limits.subscriptions_per_tenant = 1"));
@@ -142,7 +143,9 @@ fn a_slow_reader_is_dropped_and_told() {
         assert!(items < 200, "it was not read ahead for it");
         let error = &told["errors"][0];
         assert_eq!(error["extensions"]["code"], "LIMIT_EXCEEDED", "{told:#}");
-        assert!(error["message"].as_str().unwrap().contains("limits.subscription_stall_timeout_ms"));
+        assert!(
+            error["message"].as_str().unwrap().contains("limits.subscription_stall_timeout_ms")
+        );
         assert_eq!(slow.event().await.unwrap().0, "complete");
         graph.app.stop().await;
     });

@@ -19,11 +19,7 @@ use tokio_tungstenite::{
     tungstenite::{Message, client::IntoClientRequest, http::HeaderValue},
 };
 
-use crate::{
-    app::TestApp,
-    cluster::Cluster,
-    graph::Graph,
-};
+use crate::{app::TestApp, cluster::Cluster, graph::Graph};
 
 /// Longer than anything takes that is to come.
 const SOON: Duration = Duration::from_secs(20);
@@ -72,7 +68,8 @@ pub struct Body {
 
 /// How the parts of a body follow each other.
 pub const EVENTS: &str = "text/event-stream";
-pub const MULTIPART: &str = "multipart/mixed;boundary=\"graphql\";subscriptionSpec=\"1.0\", application/json";
+pub const MULTIPART: &str =
+    "multipart/mixed;boundary=\"graphql\";subscriptionSpec=\"1.0\", application/json";
 
 pub async fn post(app: &TestApp, token: &str, accept: &str, body: &Value) -> reqwest::Response {
     let request = app.http.post(app.public("/graphql")).header(header::ACCEPT, accept);
@@ -122,7 +119,8 @@ impl Body {
             }
             let (name, data) = text.split_once('\n').unwrap();
             let data = data.strip_prefix("data:").unwrap().trim();
-            let data = if data.is_empty() { Value::Null } else { serde_json::from_str(data).unwrap() };
+            let data =
+                if data.is_empty() { Value::Null } else { serde_json::from_str(data).unwrap() };
             return Some((name.strip_prefix("event: ").unwrap().to_owned(), data));
         }
     }

@@ -60,7 +60,8 @@ fn what_is_no_subscription_is_answered_as_ever() {
         // Who takes nothing but events is told how to ask.
         let answer = post(&graph.app, &reader, EVENTS, &body).await;
         assert_eq!(answer.status(), 400);
-        let plain = post(&graph.app, &reader, "application/json", &json!({ "query": FRESHNESS })).await;
+        let plain =
+            post(&graph.app, &reader, "application/json", &json!({ "query": FRESHNESS })).await;
         let answer: Value = plain.json().await.unwrap();
         assert_eq!(answer["errors"][0]["extensions"]["code"], "BAD_USER_INPUT", "{answer:#}");
         let untyped = graph.app.http.post(graph.app.public("/graphql")).bearer_auth(&reader);
