@@ -9,11 +9,12 @@
 use std::{
     any::Any,
     sync::{Arc, Mutex, PoisonError},
+    vec::IntoIter,
 };
 
 use async_graphql::{Context, ID};
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
-use futures::{Stream, stream};
+use futures::stream::{self, Iter};
 use serde::Serialize;
 
 use super::{connection, scalars::uuid, shared};
@@ -44,10 +45,7 @@ impl std::fmt::Debug for Stage {
 ///
 /// # Errors
 /// [`Error::Internal`] outside of a subscription.
-pub fn items<F: Feed>(
-    context: &Context<'_>,
-    place: Place<F>,
-) -> Result<impl Stream<Item = F::Item> + Send + use<F>> {
+pub fn items<F: Feed>(context: &Context<'_>, place: Place<F>) -> Result<Iter<IntoIter<F::Item>>> {
     let items: Vec<F::Item> = match shared::<Stage>(context)? {
         Stage::Opening(sources) => {
             sources.lock().unwrap_or_else(PoisonError::into_inner).push(Box::new(place));

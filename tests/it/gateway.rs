@@ -32,7 +32,7 @@ async fn passes(file: &str) {
         eprintln!("SKIPPED: DRR_TEST_NODE is not set; scripts/test sets it");
         return;
     };
-    let app = TestApp::start().await;
+    let app = TestApp::with(|assembly| assembly.changes.follow = true).await;
     let datasets = datasets(&app).await;
     let mut no_scope = TestApp::request("acme", Role::Reader);
     no_scope.scopes = ScopeSet::default();
@@ -45,6 +45,7 @@ async fn passes(file: &str) {
         .env("DRR_URL", app.public("/graphql"))
         .env("DRR_READER", app.token("acme", Role::Reader))
         .env("DRR_STRANGER", app.token("globex", Role::Reader))
+        .env("DRR_ADMIN", app.token("acme", Role::TenantAdmin))
         .env("DRR_NO_SCOPE", app.sign(&no_scope))
         .env("DRR_DATASETS", Value::from(datasets).to_string())
         .stdin(Stdio::null())
@@ -69,4 +70,9 @@ fn the_audits_of_graphql_over_http_pass() {
 #[test]
 fn gateways_compose_and_join_the_graph_with_another() {
     run(passes("gateways.test.mjs"));
+}
+
+#[test]
+fn the_clients_of_both_subscription_protocols_are_told_and_come_back() {
+    run(passes("subscriptions.test.mjs"));
 }
