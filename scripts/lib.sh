@@ -176,3 +176,42 @@ ensure_node_clients() {
   "$DRR_TEST_NODE" --version >/dev/null || die "the gateways were installed without their Node"
   cp "$folder/package-lock.json" "$folder/node_modules/installed"
 }
+
+# What the page at /graphiql is built from, as one hash.
+web_sources() {
+  (cd -- "$top/web" && find package.json package-lock.json vite.config.js index.html src -type f -print0 |
+    LC_ALL=C sort -z | xargs -0 sha256sum | sha256sum)
+}
+
+# The page at /graphiql, built; cargo takes into the program what is there. Fails where there is no npm.
+ensure_web() {
+  local folder=$top/web sources
+  sources=$(web_sources) || return
+  if [ "$(cat "$folder/dist/built-from" 2>/dev/null)" = "$sources" ]; then
+    return
+  fi
+  if ! command -v npm >/dev/null; then
+    can_apt || { say "npm is needed for the page at /graphiql: install Node with npm"; return 1; }
+    apt npm || return
+  fi
+  say "building the page at /graphiql in $folder"
+  # The Node that builds comes with the packages.
+  npm --prefix "$folder" ci --no-audit --no-fund --loglevel=error >&2 || return
+  npm --prefix "$folder" run build >&2 || return
+  printf '%s\n' "$sources" >"$folder/dist/built-from"
+}
+
+# The browser that the page is seen in, and the Node that drives it. Where it cannot be had, the test
+# says that it is skipped.
+ensure_chromium() {
+  local chromium
+  if ! chromium=$(command -v chromium) && can_apt; then
+    apt chromium || say "chromium cannot be installed"
+    chromium=$(command -v chromium) || true
+  fi
+  if [ -z "$chromium" ]; then
+    say "there is no chromium: the page at /graphiql is not seen in a browser"
+    return
+  fi
+  export DRR_TEST_CHROMIUM=$chromium DRR_TEST_WEB_NODE=$top/web/node_modules/.bin/node
+}

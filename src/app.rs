@@ -82,6 +82,8 @@ pub struct Assembly {
     pub breaches: Breaches,
     /// How changes are announced to subscribers.
     pub changes: Changes,
+    /// Whether the public listener has the page to ask from.
+    pub graphiql: bool,
     /// The time.
     pub clock: SharedClock,
 }
@@ -185,6 +187,7 @@ impl App {
             pseudonyms,
             breaches,
             changes,
+            graphiql,
             clock,
         } = assembly;
         let metrics = telemetry::metrics()?;
@@ -268,8 +271,8 @@ impl App {
             tasks,
         };
         let serving = [
-            (public, routes(&authentication, &graph, &subscriptions, &limits)?),
-            (internal, internal_routes(&authentication, &graph, &subscriptions, &limits)?),
+            (public, routes(&authentication, &graph, &subscriptions, &limits, graphiql)?),
+            (internal, internal_routes(&authentication, &graph, &subscriptions, &limits, &clock)?),
             (operations, operations::router(health)),
         ];
         Ok(app.serve(serving, &limits, &clock))
@@ -346,20 +349,25 @@ fn routes(
     subgraph: &Subgraph,
     subscriptions: &Subscriptions,
     limits: &Limits,
+    graphiql: bool,
 ) -> Result<Router, BrokenResource> {
-    let (graph, rest) = graph(authentication, subgraph, subscriptions, limits)?;
-    Ok(graph.merge(rest.routes(ListenerKind::Public)?))
+    let (graph, rest) = graph(authentication, subgraph, None, subscriptions, limits)?;
+    let page = if graphiql { http::graphiql::routes() } else { Router::new() };
+    Ok(graph.merge(rest.routes(ListenerKind::Public)?).merge(page))
 }
 
-/// The graph, as GraphQL and as what REST is made of.
+/// The graph, as GraphQL and as what REST is made of. With `traced`, whoever asks for a trace has one.
 fn graph(
     authentication: &Authentication,
     subgraph: &Subgraph,
+    traced: Option<Subgraph>,
     subscriptions: &Subscriptions,
     limits: &Limits,
 ) -> Result<(Router, Rest), BrokenResource> {
     let rest = Rest::new(authentication.clone(), subgraph.clone(), limits)?;
-    let execution = Execution::new(authentication.clone(), subgraph.clone());
+    let execution =
+        Execution::new(authentication.clone(), subgraph.clone(), limits.graphql_cost);
+    let execution = execution.tracing_on(traced);
     let front = from_fn_with_state(subscriptions.clone(), subscription::front);
     let graphql = http::graphql::route(execution, limits).layer(front);
     Ok((Router::new().route("/graphql", graphql), rest))
@@ -371,13 +379,15 @@ fn internal_routes(
     subgraph: &Subgraph,
     subscriptions: &Subscriptions,
     limits: &Limits,
+    clock: &SharedClock,
 ) -> Result<Router, BrokenResource> {
     let lineage = Lineage {
         authentication: authentication.clone(),
         limits: BodyLimits::lineage(limits),
         once: Once::new(KeyRule::Optional, limits),
     };
-    let (graph, rest) = graph(authentication, subgraph, subscriptions, limits)?;
+    let traced = graphql::traced_subgraph(clock.clone());
+    let (graph, rest) = graph(authentication, subgraph, Some(traced), subscriptions, limits)?;
     Ok(graph
         .merge(rest.internal_routes(limits)?)
         .route("/api/v1/lineage", post(lineage::ingest).with_state(lineage)))

@@ -32,6 +32,7 @@ pub struct Call {
     correlation_id: Arc<str>,
     changes: Arc<AtomicU64>,
     attempt: Option<Arc<Attempt>>,
+    is_internal: bool,
 }
 
 impl Call {
@@ -45,7 +46,16 @@ impl Call {
     ) -> Self {
         let db = db.scoped_to(&principal);
         let now = clock.now();
-        Self { principal, db, clock, now, correlation_id, changes: Arc::default(), attempt: None }
+        Self {
+            principal,
+            db,
+            clock,
+            now,
+            correlation_id,
+            changes: Arc::default(),
+            attempt: None,
+            is_internal: false,
+        }
     }
 
     /// The call as one that may come again under an idempotency key.
@@ -59,6 +69,19 @@ impl Call {
     #[must_use]
     pub fn attempt(&self) -> Option<&Attempt> {
         self.attempt.as_deref()
+    }
+
+    /// The call as one that came by the door of the platform's own services, or not.
+    #[must_use]
+    pub const fn coming_inside(mut self, is_internal: bool) -> Self {
+        self.is_internal = is_internal;
+        self
+    }
+
+    /// Whether it came by that door.
+    #[must_use]
+    pub const fn is_internal(&self) -> bool {
+        self.is_internal
     }
 
     /// The verified caller.

@@ -172,6 +172,11 @@ fn describe() {
         "drr_retention_partitions_total",
         "Partitions of runs and events that were dropped because they are kept no longer."
     );
+    describe_counter!("drr_graphql_cost_total", "Costs of the documents that ran, together.");
+    describe_counter!(
+        "drr_graphql_cost_refused_total",
+        "Documents refused because they cost more than the limit."
+    );
     describe_counter!("drr_policy_denials_total", "Calls denied, by operation and role.");
     describe_counter!("drr_token_validation_failures_total", "Tokens refused, by reason.");
     describe_counter!("drr_jwks_refresh_total", "Reads of the key set, by result.");

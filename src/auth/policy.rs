@@ -52,11 +52,13 @@ pub enum Operation {
     MeRead,
     /// The schema of this API.
     SchemaIntrospect,
+    /// The SDL that a supergraph is composed of, from outside: a gateway's.
+    SchemaCompose,
 }
 
 impl Operation {
     /// Every operation, once.
-    pub const ALL: [Self; 19] = [
+    pub const ALL: [Self; 20] = [
         Self::DatasetRead,
         Self::DatasetRegister,
         Self::DatasetUpdate,
@@ -76,6 +78,7 @@ impl Operation {
         Self::DbtSourcesImport,
         Self::MeRead,
         Self::SchemaIntrospect,
+        Self::SchemaCompose,
     ];
 
     /// The stable name, as the audit trail and the metrics write it.
@@ -101,6 +104,7 @@ impl Operation {
             Self::DbtSourcesImport => "dbt_sources.import",
             Self::MeRead => "me.read",
             Self::SchemaIntrospect => "schema.introspect",
+            Self::SchemaCompose => "schema.compose",
         }
     }
 }
@@ -121,7 +125,7 @@ pub enum Kinds {
 }
 
 impl Kinds {
-    const fn include(self, kind: TokenKind) -> bool {
+    pub(crate) const fn include(self, kind: TokenKind) -> bool {
         matches!((self, kind), (Self::Any, _) | (Self::MachineOnly, TokenKind::Machine))
     }
 }
@@ -158,6 +162,10 @@ const fn unscoped(role: Role) -> Grant {
     Grant { role, scope: None, kinds: Kinds::Any }
 }
 
+const fn unscoped_machine(role: Role) -> Grant {
+    Grant { role, scope: None, kinds: Kinds::MachineOnly }
+}
+
 const READERS: &[Grant] = &[
     any(Role::Reader, Scope::ReadRefresh),
     any(Role::RuntimeWriter, Scope::ReadRefresh),
@@ -182,6 +190,7 @@ const EVERYONE: &[Grant] = &[
     unscoped(Role::TenantAdmin),
     unscoped(Role::Operator),
 ];
+const GATEWAYS: &[Grant] = &[unscoped_machine(Role::Operator)];
 
 /// The table of rights (D5, D9, D12–D17, S3). One row per operation.
 pub const RULES: [Rule; Operation::ALL.len()] = [
@@ -204,6 +213,7 @@ pub const RULES: [Rule; Operation::ALL.len()] = [
     Rule { operation: Operation::DbtSourcesImport, grants: WRITERS },
     Rule { operation: Operation::MeRead, grants: EVERYONE },
     Rule { operation: Operation::SchemaIntrospect, grants: EVERYONE },
+    Rule { operation: Operation::SchemaCompose, grants: GATEWAYS },
 ];
 
 /// Who may hold a scope at all. A token that holds one against these rules is refused whole: its

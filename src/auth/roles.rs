@@ -121,7 +121,7 @@ impl fmt::Display for Scope {
 }
 
 /// A set of scopes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
 pub struct ScopeSet(u8);
 
 impl ScopeSet {
@@ -139,6 +139,12 @@ impl ScopeSet {
     #[must_use]
     pub const fn contains(self, scope: Scope) -> bool {
         self.0 & scope.bit() != 0
+    }
+
+    /// Whether all of `other` are in the set.
+    #[must_use]
+    pub const fn includes(self, other: Self) -> bool {
+        other.0 & !self.0 == 0
     }
 
     /// The scopes, in the order of [`Scope::ALL`].

@@ -1,9 +1,6 @@
 //! Breaches in the graph.
 
-use async_graphql::{
-    Context, Enum, ID, Object, SimpleObject, Subscription,
-    connection::{Connection, OpaqueCursor},
-};
+use async_graphql::{Context, Enum, ID, Object, SimpleObject, Subscription};
 use chrono::{DateTime, Utc};
 use futures::{Stream, StreamExt};
 use uuid::Uuid;
@@ -20,8 +17,9 @@ use crate::{
     dataset::{graphql::Dataset, model::Domain},
     error::{Error, Result},
     graphql::{
+        annotations::{ListSize, page},
         call,
-        connection::{Page, Place, cost, is_possible_instant},
+        connection::{Connection, Page, Place, is_possible_instant},
         errors::{Nullable, nullable},
         scalars::{BigInt, uuid},
         shared,
@@ -184,10 +182,9 @@ impl Breach {
     }
 
     /// Why it is over.
-    async fn resolution(&self) -> Result<Option<BreachResolution>> {
-        let resolution = self.0.resolution.as_deref();
-        let resolution = resolution.map(str::parse::<model::Resolution>).transpose();
-        Ok(resolution.map_err(Error::internal)?.map(Into::into))
+    async fn resolution(&self) -> Nullable<BreachResolution> {
+        let resolution = self.0.resolution.as_deref()?.parse::<model::Resolution>();
+        Some(resolution.map(Into::into).map_err(|error| Error::internal(error).into()))
     }
 
     /// The run that ended it.
@@ -247,7 +244,7 @@ impl Place for BreachPosition {
 }
 
 /// A page of breaches.
-pub type BreachConnection = Connection<OpaqueCursor<BreachCursor>, Breach>;
+pub type BreachConnection = Connection<BreachCursor, Breach>;
 
 fn connection(page: &Page<BreachPosition>, rows: Vec<Record>) -> BreachConnection {
     page.connection(rows.into_iter().map(Breach).map(|breach| (breach.position(), breach)))
@@ -303,9 +300,9 @@ impl FreshnessEvent {
     }
 
     /// The level of the breach then.
-    async fn level(&self) -> Result<Option<BreachLevel>> {
-        let level = self.0.level.as_deref().map(str::parse::<model::Level>).transpose();
-        Ok(level.map_err(Error::internal)?.map(Into::into))
+    async fn level(&self) -> Nullable<BreachLevel> {
+        let level = self.0.level.as_deref()?.parse::<model::Level>();
+        Some(level.map(Into::into).map_err(|error| Error::internal(error).into()))
     }
 
     /// The dataset.
@@ -333,7 +330,7 @@ async fn events(
     context: &Context<'_>,
     first: Option<i32>,
     after: Option<&str>,
-) -> Result<Connection<OpaqueCursor<FreshnessEventCursor>, FreshnessEvent>> {
+) -> Result<Connection<FreshnessEventCursor, FreshnessEvent>> {
     let call = call(context)?;
     call.authorize(Operation::BreachRead)?;
     let page = Page::<FreshnessEventCursor>::parse(first, after, 50)?;
@@ -360,7 +357,7 @@ impl BreachQuery {
 
     /// The breaches of the caller's tenant, the latest first.
     #[expect(clippy::too_many_arguments, reason = "they are the field's")]
-    #[graphql(complexity = "cost(first, 50, child_complexity)")]
+    #[graphql(directive = ListSize::apply(page(50)))]
     async fn breaches(
         &self,
         context: &Context<'_>,
@@ -389,14 +386,14 @@ impl BreachQuery {
     /// What happened to breaches, in the order in which it was done, to catch up: nothing is left out
     /// between the last event of one page and the first of the next, however much later that is
     /// asked for.
-    #[graphql(complexity = "cost(first, 50, child_complexity)")]
+    #[graphql(directive = ListSize::apply(page(50)))]
     async fn freshness_events(
         &self,
         context: &Context<'_>,
         #[graphql(desc = "At most so many; 50 unless said otherwise, 200 at the most.")]
         first: Option<i32>,
         #[graphql(desc = "Go on after this cursor.")] after: Option<String>,
-    ) -> Result<Connection<OpaqueCursor<FreshnessEventCursor>, FreshnessEvent>> {
+    ) -> Result<Connection<FreshnessEventCursor, FreshnessEvent>> {
         events(context, first, after.as_deref()).await
     }
 

@@ -1,8 +1,9 @@
 //! `drr demo`: the whole service on a private database, with data that a real client once reported.
 //!
-//! It is `drr serve` with three differences: the database is always a private one, in a folder that
-//! `serve` does not use; tokens are signed with a development key that is kept there; and once it
-//! answers, the data is sent to its own listeners over HTTP, with such tokens, as a client would.
+//! It is `drr serve` with four differences: the database is always a private one, in a folder that
+//! `serve` does not use; tokens are signed with a development key that is kept there; once it
+//! answers, the data is sent to its own listeners over HTTP, with such tokens, as a client would; and
+//! it has GraphiQL.
 //! What is sent is in [`story`], what is told to whoever started it in [`ready`].
 
 mod ready;
@@ -63,6 +64,7 @@ fn settings(common: &Common, arguments: &Arguments) -> Result<Settings, Failure>
         (name, format!("127.0.0.1:{port}"))
     });
     let mut settings = Settings::load(&common.sources(listen))?;
+    settings.graphiql = true;
     // Never somebody else's database, whatever the environment of the process says.
     settings.database.url = None;
     settings.database.migration_url = None;

@@ -66,6 +66,7 @@ pub(super) async fn start(
         keys,
         verifier,
         pseudonyms: pseudonym_key(settings)?,
+        graphiql: settings.graphiql,
         breaches: Breaches { sweep_every: Some(SWEEP_EVERY), webhook: webhook(settings)? },
         changes: Changes { follow: true, announce_every: Some(ANNOUNCE_EVERY) },
         clock: Arc::new(SystemClock),

@@ -68,6 +68,8 @@ pub struct Settings {
     pub auth: Option<Auth>,
     /// `auth.pseudonym_key(_file)`
     pub pseudonym_key: Option<Secret>,
+    /// `graphiql.enabled`: whether the public listener has the page.
+    pub graphiql: bool,
     /// `alerts.*`; absent when nobody is to be told of breaches.
     pub alerts: Option<Alerts>,
     /// `limits.*`
@@ -170,6 +172,8 @@ pub struct Limits {
     pub graphql_document: DocumentLimits,
     /// Subscriptions.
     pub subscriptions: SubscriptionLimits,
+    /// What a GraphQL document may cost, by what the SDL says of costs.
+    pub graphql_cost: u64,
     /// A lineage request's body after decompression.
     pub lineage_body_bytes: usize,
     /// A compressed lineage request's body as it comes over the wire.

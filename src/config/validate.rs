@@ -22,6 +22,7 @@ pub(super) fn settings(from: &Resolved) -> Result<Settings, ConfigError> {
         postgres_bin: from.text("postgres_bin").map(PathBuf::from),
         auth: auth(from)?,
         pseudonym_key: secret(from, "auth.pseudonym_key")?.map(Secret::new),
+        graphiql: required(from, "graphiql.enabled")?,
         alerts: alerts(from)?,
         limits: limits(from)?,
         retention: Retention {
@@ -186,6 +187,7 @@ fn limits(from: &Resolved) -> Result<Limits, ConfigError> {
             heartbeat: milliseconds(from, "limits.subscription_heartbeat_ms")?,
             stall_timeout: milliseconds(from, "limits.subscription_stall_timeout_ms")?,
         },
+        graphql_cost: required(from, "limits.graphql_cost")?,
         lineage_body_bytes: required(from, "limits.lineage_body_bytes")?,
         lineage_compressed_bytes: required(from, "limits.lineage_compressed_bytes")?,
         idempotency_retention: Duration::from_hours(required(

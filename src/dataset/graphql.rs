@@ -1,16 +1,13 @@
 //! Datasets in the graph.
 
-use async_graphql::{
-    Context, Enum, ID, InputObject, Object, SimpleObject,
-    connection::{Connection, OpaqueCursor},
-};
+use async_graphql::{Context, Enum, ID, InputObject, Object, SimpleObject};
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 pub use super::mutation::{DatasetMutation, NameInput};
 use super::{
-    loader::{Aliases, DatasetIds, Datasets},
+    loader::{Aliases, Datasets, NamedDatasets},
     model::{self, DatasetName, Urn},
     page::{self, NamePosition, Ranked, WorstPosition},
     repository::Record,
@@ -24,18 +21,18 @@ use crate::{
         self as freshness, Freshness, FreshnessPolicy, FreshnessStatus, PolicyConnection,
     },
     graphql::{
+        annotations::{Cost, LOG, ListSize, WALK, about, holding, page, sliced},
         call,
-        connection::{Page, Place, cost, is_possible_instant},
+        connection::{Connection, Page, Place, is_possible_instant},
         errors::{Nullable, nullable},
         scalars::{BigInt, uuid},
         shared,
     },
     history::graphql::{
         self as history, FreshnessHistory, RunBucketSize, RunBuckets, RunStatistics, SlaAttainment,
-        buckets_cost, intervals_cost,
     },
     lineage::{
-        graphql::{self as lineage, LineageWalk, RootCauseList, walk_cost},
+        graphql::{self as lineage, LineageWalk, RootCauseList},
         model::Direction,
     },
     refresh::graphql::{self as refresh, DatasetRun, ExternalVerdict, RefreshState, RunCursor},
@@ -86,10 +83,7 @@ impl Dataset {
 
     async fn named(context: &Context<'_>, name: Result<DatasetName>) -> Result<Option<Self>> {
         call(context)?.authorize(Operation::DatasetRead)?;
-        match shared::<DatasetIds>(context)?.load(name?).await? {
-            Some(id) => Self::load(context, id).await,
-            None => Ok(None),
-        }
+        Ok(shared::<NamedDatasets>(context)?.load(name?).await?.map(Self))
     }
 
     async fn with_urn(context: &Context<'_>, urn: &str) -> Result<Option<Self>> {
@@ -129,6 +123,7 @@ impl Dataset {
     }
 
     /// Its other names.
+    #[graphql(directive = ListSize::apply(about(5)))]
     async fn aliases(&self, context: &Context<'_>) -> Result<Vec<DatasetAlias>> {
         let aliases = shared::<Aliases>(context)?.load(self.0.dataset_id).await?;
         let alias = |name: DatasetName| DatasetAlias {
@@ -201,7 +196,7 @@ impl Dataset {
 
     /// The versions of its own freshness policy, latest first. What a selector asks of it is not
     /// among them.
-    #[graphql(complexity = "cost(first, 10, child_complexity)")]
+    #[graphql(directive = ListSize::apply(page(10)))]
     async fn freshness_policies(
         &self,
         context: &Context<'_>,
@@ -213,6 +208,7 @@ impl Dataset {
     }
 
     /// What other tools found about its freshness; it decides nothing here.
+    #[graphql(directive = ListSize::apply(about(1)))]
     async fn external_verdicts(&self, context: &Context<'_>) -> Result<Vec<ExternalVerdict>> {
         refresh::verdicts(context, self.0.dataset_id).await
     }
@@ -223,7 +219,7 @@ impl Dataset {
     }
 
     /// Its breaches, the latest first.
-    #[graphql(complexity = "cost(first, 10, child_complexity)")]
+    #[graphql(directive = ListSize::apply(page(10)))]
     async fn breaches(
         &self,
         context: &Context<'_>,
@@ -241,19 +237,22 @@ impl Dataset {
     }
 
     /// The runs that wrote it, latest first.
-    #[graphql(complexity = "cost(first, 10, child_complexity)")]
+    #[graphql(directive = ListSize::apply(page(10)))]
     async fn runs(
         &self,
         context: &Context<'_>,
         #[graphql(desc = "At most so many; 10 unless said otherwise, 200 at the most.")]
         first: Option<i32>,
         #[graphql(desc = "Go on after this cursor.")] after: Option<String>,
-    ) -> Result<Connection<OpaqueCursor<RunCursor>, DatasetRun>> {
+    ) -> Result<Connection<RunCursor, DatasetRun>> {
         refresh::runs(context, self.0.dataset_id, first, after.as_deref()).await
     }
 
     /// The runs that wrote it in a range of time, bucket by bucket: for a sparkline.
-    #[graphql(complexity = "buckets_cost(from, to, bucket, minutes, child_complexity)")]
+    #[graphql(
+        directive = Cost::apply(LOG),
+        directive = ListSize::apply(holding(&["buckets"], 100))
+    )]
     async fn run_buckets(
         &self,
         context: &Context<'_>,
@@ -277,6 +276,7 @@ impl Dataset {
     }
 
     /// What the runs that wrote it in a range of time amount to.
+    #[graphql(directive = Cost::apply(LOG))]
     async fn run_statistics(
         &self,
         context: &Context<'_>,
@@ -288,7 +288,10 @@ impl Dataset {
     }
 
     /// How fresh it was over a range of time.
-    #[graphql(complexity = "intervals_cost(last, child_complexity)")]
+    #[graphql(
+        directive = Cost::apply(LOG),
+        directive = ListSize::apply(sliced(&["intervals"], "last", 100))
+    )]
     async fn freshness_history(
         &self,
         context: &Context<'_>,
@@ -305,6 +308,7 @@ impl Dataset {
     }
 
     /// How much of a range of time it was in time.
+    #[graphql(directive = Cost::apply(LOG))]
     async fn sla_attainment(
         &self,
         context: &Context<'_>,
@@ -317,7 +321,10 @@ impl Dataset {
 
     /// What it is made from: the datasets that runs read that wrote it, those that runs read that
     /// wrote these, and so on.
-    #[graphql(complexity = "walk_cost(first, child_complexity)")]
+    #[graphql(
+        directive = Cost::apply(WALK),
+        directive = ListSize::apply(sliced(&["nodes"], "first", 100))
+    )]
     async fn upstream(
         &self,
         context: &Context<'_>,
@@ -334,7 +341,10 @@ impl Dataset {
     }
 
     /// What is made from it: the datasets that runs wrote that read it, and so on.
-    #[graphql(complexity = "walk_cost(first, child_complexity)")]
+    #[graphql(
+        directive = Cost::apply(WALK),
+        directive = ListSize::apply(sliced(&["nodes"], "first", 100))
+    )]
     async fn downstream(
         &self,
         context: &Context<'_>,
@@ -352,6 +362,10 @@ impl Dataset {
 
     /// Why it is late or failed, as far as that lies upstream: followed over datasets that are late
     /// or failed themselves, to those with no such dataset above them.
+    #[graphql(
+        directive = Cost::apply(WALK),
+        directive = ListSize::apply(holding(&["causes"], 10))
+    )]
     async fn root_causes(&self, context: &Context<'_>) -> Nullable<RootCauseList> {
         nullable(lineage::root_causes(context, self.0.dataset_id).await.map(Some))
     }
@@ -442,7 +456,7 @@ impl Place for DatasetCursor {
     }
 }
 
-type DatasetConnection = Connection<OpaqueCursor<DatasetCursor>, Dataset>;
+type DatasetConnection = Connection<DatasetCursor, Dataset>;
 
 async fn datasets(
     call: &Call,
@@ -508,7 +522,7 @@ impl DatasetQuery {
     }
 
     /// The datasets of the caller's tenant.
-    #[graphql(complexity = "cost(first, 50, child_complexity)")]
+    #[graphql(directive = ListSize::apply(page(50)))]
     async fn datasets(
         &self,
         context: &Context<'_>,

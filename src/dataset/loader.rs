@@ -37,19 +37,23 @@ impl BatchRead for ById {
     }
 }
 
-/// Ids of datasets by natural key or alias.
+/// Datasets by natural key or alias.
 #[derive(Debug)]
-pub struct IdByName;
+pub struct ByName;
 
-/// The loader of ids of datasets by natural key or alias.
-pub type DatasetIds = Batched<IdByName>;
+/// The loader of datasets by natural key or alias.
+pub type NamedDatasets = Batched<ByName>;
 
-impl BatchRead for IdByName {
+impl BatchRead for ByName {
     type Key = DatasetName;
-    type Value = Uuid;
+    type Value = Record;
 
-    async fn read(tx: &TenantTx, keys: &[DatasetName]) -> Result<HashMap<DatasetName, Uuid>> {
-        ids(tx, keys).await
+    async fn read(tx: &TenantTx, keys: &[DatasetName]) -> Result<HashMap<DatasetName, Record>> {
+        let found = repository::by_names(tx, keys).await?.into_iter();
+        let named = found.map(|named| {
+            Ok((DatasetName::parse(named.asked_namespace, named.asked_name)?, named.record))
+        });
+        named.collect()
     }
 }
 

@@ -52,6 +52,32 @@ pub async fn ids_by_names(tx: &TenantTx, names: &[DatasetName]) -> Result<Vec<Fo
     Ok(tx.query_sql(BY_NAMES, [records(names)?]).await?)
 }
 
+/// A dataset, and the name of its own or the alias that it was found by.
+#[derive(Debug, Clone, FromQueryResult)]
+pub struct Named {
+    /// The namespace that was asked for.
+    pub asked_namespace: String,
+    /// The name that was asked for.
+    pub asked_name: String,
+    /// The dataset.
+    #[sea_orm(nested)]
+    pub record: Record,
+}
+
+const RECORDS_BY_NAMES: &str = "
+SELECT found.namespace AS asked_namespace, found.name AS asked_name, dataset_registry.*
+  FROM dataset_name AS found
+  JOIN jsonb_to_recordset($1) AS wanted (namespace text, name text) USING (namespace, name)
+  JOIN dataset_registry USING (tenant_id, dataset_id)";
+
+/// The datasets with these names or aliases.
+///
+/// # Errors
+/// Whatever the database answers.
+pub async fn by_names(tx: &TenantTx, names: &[DatasetName]) -> Result<Vec<Named>> {
+    Ok(tx.query_sql(RECORDS_BY_NAMES, [records(names)?]).await?)
+}
+
 const ALIASES: &str = "SELECT * FROM dataset_name WHERE dataset_id = ANY ($1) AND is_alias";
 
 /// The aliases of these datasets.

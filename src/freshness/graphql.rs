@@ -1,9 +1,6 @@
 //! Freshness in the graph.
 
-use async_graphql::{
-    ComplexObject, Context, Enum, Object, SimpleObject,
-    connection::{Connection, OpaqueCursor},
-};
+use async_graphql::{ComplexObject, Context, Enum, Object, SimpleObject};
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
@@ -23,8 +20,9 @@ use crate::{
     call::Call,
     error::{Error, Result},
     graphql::{
+        annotations::{ListSize, about, page},
         call,
-        connection::{Page, Place, cost},
+        connection::{Connection, Page, Place},
         errors::{Nullable, nullable},
         shared,
     },
@@ -147,7 +145,7 @@ impl Place for PolicyCursor {
     }
 }
 
-pub(crate) type PolicyConnection = Connection<OpaqueCursor<PolicyCursor>, FreshnessPolicy>;
+pub(crate) type PolicyConnection = Connection<PolicyCursor, FreshnessPolicy>;
 
 fn node(record: Record) -> Result<(PolicyCursor, FreshnessPolicy)> {
     let cursor = PolicyCursor { policy_id: record.policy_id, version: record.version };
@@ -218,7 +216,7 @@ impl FreshnessQuery {
 
     /// The policies in force that are for all datasets of a domain or of tags, in the order in which
     /// they were first set.
-    #[graphql(complexity = "cost(first, 50, child_complexity)")]
+    #[graphql(directive = ListSize::apply(page(50)))]
     async fn freshness_policies(
         &self,
         context: &Context<'_>,
@@ -237,7 +235,7 @@ impl FreshnessQuery {
     }
 
     /// The calendars of the caller's tenant, by name; 100 at the most.
-    #[graphql(complexity = "cost(None, 100, child_complexity)")]
+    #[graphql(directive = ListSize::apply(about(100)))]
     async fn freshness_calendars(&self, context: &Context<'_>) -> Result<Vec<FreshnessCalendar>> {
         let call = call(context)?;
         call.authorize(Operation::FreshnessRead)?;

@@ -1,8 +1,13 @@
 //! Relay connections over keyset pages.
 
+use std::{borrow::Cow, fmt};
+
 use async_graphql::{
-    OutputType,
-    connection::{Connection, Edge, OpaqueCursor},
+    Object, OutputType, TypeName,
+    connection::{
+        ConnectionNameType, CursorType, DefaultConnectionName, Edge, EmptyFields, OpaqueCursor,
+        PageInfo,
+    },
 };
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use chrono::{DateTime, Datelike, Utc};
@@ -12,14 +17,6 @@ use crate::error::{Error, Result};
 
 /// The most that one page may hold.
 pub const MAX_PAGE: u32 = 200;
-
-/// What a page may cost: so many times what one node does.
-#[must_use]
-pub fn cost(first: Option<i32>, default: u32, node: usize) -> usize {
-    let first = first.map_or(default, |first| u32::try_from(first).unwrap_or(0));
-    let nodes = usize::try_from(first.clamp(1, MAX_PAGE)).unwrap_or(usize::MAX);
-    nodes.saturating_mul(node).saturating_add(1)
-}
 
 /// A place in a list, as a cursor says it. A cursor is the caller's, who may have changed it.
 pub trait Place: DeserializeOwned {
@@ -76,11 +73,15 @@ impl<P: Place> Page<P> {
     pub fn connection<N: OutputType>(
         &self,
         nodes: impl IntoIterator<Item = (P, N)>,
-    ) -> Connection<OpaqueCursor<P>, N>
+    ) -> Connection<P, N>
     where
         P: Serialize + Send + Sync,
     {
-        let mut connection = Connection::new(self.after.is_some(), false);
+        let mut connection = Connection {
+            edges: Vec::new(),
+            has_previous_page: self.after.is_some(),
+            has_next_page: false,
+        };
         for (position, node) in nodes {
             if connection.edges.len() == self.first as usize {
                 connection.has_next_page = true;
@@ -89,5 +90,49 @@ impl<P: Place> Page<P> {
             connection.edges.push(Edge::new(OpaqueCursor(position), node));
         }
         connection
+    }
+}
+
+/// One page of a list: the library's type, but described.
+pub struct Connection<P: Serialize + DeserializeOwned + Send + Sync, N: OutputType> {
+    edges: Vec<Edge<OpaqueCursor<P>, N, EmptyFields>>,
+    has_previous_page: bool,
+    has_next_page: bool,
+}
+
+impl<P: Serialize + DeserializeOwned + Send + Sync, N: OutputType> fmt::Debug for Connection<P, N> {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut shown = formatter.debug_struct("Connection");
+        shown.field("edges", &self.edges.len()).finish_non_exhaustive()
+    }
+}
+
+/// One page of a list. The next one is asked for with `after: pageInfo.endCursor`.
+#[Object(name_type, shareable)]
+impl<P: Serialize + DeserializeOwned + Send + Sync, N: OutputType> Connection<P, N> {
+    /// Where in the list the page is.
+    async fn page_info(&self) -> PageInfo {
+        PageInfo {
+            has_previous_page: self.has_previous_page,
+            has_next_page: self.has_next_page,
+            start_cursor: self.edges.first().map(|edge| edge.cursor.encode_cursor()),
+            end_cursor: self.edges.last().map(|edge| edge.cursor.encode_cursor()),
+        }
+    }
+
+    /// What is on the page, each with its cursor.
+    async fn edges(&self) -> &[Edge<OpaqueCursor<P>, N, EmptyFields>] {
+        &self.edges
+    }
+
+    /// What is on the page.
+    async fn nodes(&self) -> Vec<&N> {
+        self.edges.iter().map(|edge| &edge.node).collect()
+    }
+}
+
+impl<P: Serialize + DeserializeOwned + Send + Sync, N: OutputType> TypeName for Connection<P, N> {
+    fn type_name() -> Cow<'static, str> {
+        DefaultConnectionName::type_name::<N>().into()
     }
 }

@@ -1,6 +1,8 @@
 //! A document that may be executed: parsed, and within the limits that its text alone can keep.
 
-use async_graphql::parser::types::{DocumentOperations, ExecutableDocument, OperationType};
+use async_graphql::parser::types::{
+    DocumentOperations, ExecutableDocument, OperationDefinition, OperationType,
+};
 
 use super::{expansion, sdl};
 use crate::error::Result;
@@ -38,14 +40,22 @@ impl Document {
     /// The kind of the operation that would run; none if it cannot be told which one.
     #[must_use]
     pub fn selected(&self, name: Option<&str>) -> Option<OperationType> {
-        let operation = match (&self.parsed.operations, name) {
-            (DocumentOperations::Single(operation), _) => operation,
-            (DocumentOperations::Multiple(operations), Some(name)) => operations.get(name)?,
-            (DocumentOperations::Multiple(operations), None) if operations.len() == 1 => {
-                operations.values().next()?
-            }
-            (DocumentOperations::Multiple(_), None) => return None,
-        };
-        Some(operation.node.ty)
+        operation(&self.parsed, name).map(|operation| operation.ty)
     }
+}
+
+/// The operation of a document that would run; none if it cannot be told which one.
+pub(super) fn operation<'d>(
+    document: &'d ExecutableDocument,
+    name: Option<&str>,
+) -> Option<&'d OperationDefinition> {
+    let operation = match (&document.operations, name) {
+        (DocumentOperations::Single(operation), _) => operation,
+        (DocumentOperations::Multiple(operations), Some(name)) => operations.get(name)?,
+        (DocumentOperations::Multiple(operations), None) if operations.len() == 1 => {
+            operations.values().next()?
+        }
+        (DocumentOperations::Multiple(_), None) => return None,
+    };
+    Some(&operation.node)
 }

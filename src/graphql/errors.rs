@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use async_graphql::Response;
 
-use super::{MAX_COMPLEXITY, MAX_DEPTH};
+use super::MAX_DEPTH;
 use crate::error::{Error, Result};
 
 /// A nullable field that may fail alone: its error is reported, and its siblings stand. (As
@@ -22,7 +22,6 @@ pub fn nullable<T>(result: Result<Option<T>>) -> Nullable<T> {
 pub fn name_limits(mut response: Response) -> Response {
     for error in &mut response.errors {
         let (limit, maximum) = match error.message.as_str() {
-            "Query is too complex." => ("complexity", MAX_COMPLEXITY),
             "Query is nested too deep." => ("depth", MAX_DEPTH),
             text if text.starts_with("The recursion depth of the query") => ("depth", MAX_DEPTH),
             _ => continue,

@@ -33,6 +33,7 @@ pub struct MeQuery;
 #[Object]
 impl MeQuery {
     /// What the caller's own token says.
+    #[graphql(inaccessible)]
     async fn me(&self, context: &Context<'_>) -> Result<Me> {
         let call = call(context)?;
         call.authorize(Operation::MeRead)?;

@@ -4,18 +4,24 @@
 //! root field: in the feature, where it asks [`Call::authorize`](crate::call::Call::authorize)
 //! first; the test of the policy table fails for one that does not.
 
+pub mod annotations;
 pub mod connection;
+pub mod cost;
 mod document;
+pub mod entities;
 pub mod errors;
 pub mod expansion;
 mod me;
+pub mod rights;
 pub mod scalars;
 pub mod sdl;
 pub mod subscription;
+pub mod trace;
 
+use self::{entities::Root, trace::FederatedTracing};
 pub use document::Document;
 
-use async_graphql::{Context, MergedObject, MergedSubscription, Request, Schema};
+use async_graphql::{Context, MergedObject, MergedSubscription, Request, Schema, SchemaBuilder};
 
 use crate::{
     breach::{
@@ -24,9 +30,10 @@ use crate::{
     },
     call::Call,
     change::graphql::ChangeSubscription,
+    clock::SharedClock,
     dataset::{
         graphql::{DatasetMutation, DatasetQuery},
-        loader::{Aliases, DatasetIds, Datasets},
+        loader::{Aliases, Datasets, NamedDatasets},
     },
     freshness::{
         graphql::{FreshnessMutation, FreshnessQuery},
@@ -53,24 +60,30 @@ pub struct Mutation(BreachMutation, DatasetMutation, FreshnessMutation, RefreshM
 pub struct Subscription(BreachSubscription, ChangeSubscription);
 
 /// The schema of the subgraph.
-pub type Subgraph = Schema<Query, Mutation, Subscription>;
+pub type Subgraph = Schema<Root<Query>, Mutation, Subscription>;
+type Builder = SchemaBuilder<Root<Query>, Mutation, Subscription>;
 
 /// How deep a selection may be nested. The deepest that the graph makes sense of is about half.
 const MAX_DEPTH: usize = 24;
-/// How many fields one answer may have: those of a node times the nodes of its page. A board of 200
-/// datasets with everything about them and their last 10 runs has about half.
-const MAX_COMPLEXITY: usize = 100_000;
 
 /// Puts the schema together.
 #[must_use]
 pub fn subgraph() -> Subgraph {
-    Schema::build(Query::default(), Mutation::default(), Subscription::default())
+    builder().finish()
+}
+
+/// The same once more, with a trace in every answer.
+#[must_use]
+pub fn traced_subgraph(clock: SharedClock) -> Subgraph {
+    builder().extension(FederatedTracing::new(clock)).finish()
+}
+
+fn builder() -> Builder {
+    Schema::build(Root(Query::default()), Mutation::default(), Subscription::default())
         .enable_federation()
         .enable_subscription_in_federation()
         .disable_suggestions()
         .limit_depth(MAX_DEPTH)
-        .limit_complexity(MAX_COMPLEXITY)
-        .finish()
 }
 
 /// The request with what its resolvers need: the call, and loaders that belong to it alone.
@@ -78,7 +91,7 @@ pub fn subgraph() -> Subgraph {
 pub fn with_call(request: Request, call: Call) -> Request {
     request
         .data(Datasets::new(&call))
-        .data(DatasetIds::new(&call))
+        .data(NamedDatasets::new(&call))
         .data(Aliases::new(&call))
         .data(States::new(&call))
         .data(Policies::new(&call))

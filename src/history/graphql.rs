@@ -175,18 +175,6 @@ fn size(size: Option<RunBucketSize>, minutes: Option<i32>) -> Result<Size> {
     }
 }
 
-/// What buckets may cost: so many times what one does. What is refused costs nothing yet.
-pub(crate) fn buckets_cost(
-    from: DateTime<Utc>,
-    to: DateTime<Utc>,
-    bucket: Option<RunBucketSize>,
-    minutes: Option<i32>,
-    each: usize,
-) -> usize {
-    let about = size(bucket, minutes).map_or(1, |size| size.about(Range { from, to }));
-    about.saturating_mul(each).saturating_add(1)
-}
-
 /// The runs of a dataset, bucket by bucket.
 pub(crate) async fn run_buckets(
     context: &Context<'_>,
@@ -282,12 +270,6 @@ async fn spans(
 /// How many intervals an answer has unless it is told otherwise.
 const DEFAULT_INTERVALS: u32 = 100;
 const MAX_INTERVALS: u32 = 1_000;
-
-/// What intervals may cost: so many times what one does.
-pub(crate) fn intervals_cost(last: Option<i32>, each: usize) -> usize {
-    let last = last.map_or(DEFAULT_INTERVALS, |last| u32::try_from(last).unwrap_or(0));
-    (last.clamp(1, MAX_INTERVALS) as usize).saturating_mul(each).saturating_add(1)
-}
 
 /// How fresh a dataset was.
 pub(crate) async fn freshness_history(

@@ -9,8 +9,8 @@
 //!                   └ graphql: guard, then execution
 //! ```
 //!
-//! GraphQL is [`subgraph`] behind [`graphql`]; REST ([`rest`]) asks the same graph, and
-//! [`subscription`] asks it again whenever there is more.
+//! GraphQL is [`subgraph`] behind [`graphql`]; REST ([`rest`]) asks the same graph, and so does the page
+//! that [`graphiql`] serves; [`subscription`] asks it again whenever there is more.
 //!
 //! [`assemble`] puts the common part around a listener's routes. A panic is caught inside the
 //! metrics, so that it counts as the 500 that it becomes.
@@ -34,6 +34,7 @@ pub mod authentication;
 pub mod body;
 pub mod correlation;
 pub mod dbt_sources;
+pub mod graphiql;
 pub mod graphql;
 pub mod guard;
 mod idle;

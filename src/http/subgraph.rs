@@ -2,11 +2,11 @@
 
 use std::sync::Arc;
 
-use async_graphql::Request;
+use async_graphql::{Request, Response, Value, value};
 use axum::http::request::Parts;
 
 use super::{
-    RequestContext,
+    ListenerKind, RequestContext,
     authentication::Authentication,
     graphql::{Admitted, Executed, Executor},
 };
@@ -14,7 +14,13 @@ use crate::{
     auth::{TenantId, policy::Operation},
     call::Call,
     error::{Error, Result},
-    graphql::{self, Subgraph, sdl::ServiceSdl},
+    graphql::{
+        self, Subgraph,
+        cost::Costs,
+        entities,
+        sdl::{self, ServiceSdl},
+        trace,
+    },
     idempotency::Attempt,
 };
 
@@ -23,8 +29,15 @@ use crate::{
 pub struct Execution {
     authentication: Authentication,
     subgraph: Subgraph,
+    traced: Option<Subgraph>,
     service_sdl: Arc<ServiceSdl>,
+    costs: Arc<Costs>,
+    /// What a document may cost.
+    maximum_cost: u64,
 }
+
+/// The extension of a request, and of its answer.
+const COST: &str = "cost";
 
 impl std::fmt::Debug for Execution {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -33,55 +46,118 @@ impl std::fmt::Debug for Execution {
 }
 
 impl Execution {
-    /// Executes on `subgraph` for whom `authentication` lets in.
+    /// Executes on `subgraph`, for whom `authentication` lets in, what costs no more than
+    /// `maximum_cost`.
     #[must_use]
-    pub fn new(authentication: Authentication, subgraph: Subgraph) -> Self {
+    pub fn new(authentication: Authentication, subgraph: Subgraph, maximum_cost: u64) -> Self {
         let service_sdl = Arc::new(ServiceSdl::new(&subgraph));
-        Self { authentication, subgraph, service_sdl }
+        let costs = Arc::new(Costs::of(&sdl::sdl(&subgraph)));
+        Self { authentication, subgraph, traced: None, service_sdl, costs, maximum_cost }
     }
-}
 
-impl Execution {
-    /// The request as the graph executes it, if the caller may ask for what is in it.
+    /// Executes what asks for a trace on `traced`, or without one if there is none.
+    #[must_use]
+    pub fn tracing_on(self, traced: Option<Subgraph>) -> Self {
+        Self { traced, ..self }
+    }
+
+    fn cost(&self, admitted: &Admitted) -> Result<u64> {
+        let Admitted { request, document } = admitted;
+        let operation = request.operation_name.as_deref();
+        let cost = self.costs.measure(document.parsed(), operation, &request.variables)?;
+        if cost > self.maximum_cost {
+            metrics::counter!("drr_graphql_cost_refused_total").increment(1);
+            let (limit, maximum) = ("limits.graphql_cost", self.maximum_cost);
+            return Err(Error::LimitExceeded { limit, maximum });
+        }
+        metrics::counter!("drr_graphql_cost_total").increment(cost);
+        Ok(cost)
+    }
+
+    /// The request as the graph executes it, if the caller may ask for what is in it, and what is to
+    /// be done with each of its answers.
     ///
     /// # Errors
-    /// [`Error::Forbidden`] for what the caller may not ask for.
-    pub fn prepare(&self, call: &Call, admitted: Admitted) -> Result<Request> {
-        let Admitted { request, document } = admitted;
+    /// [`Error::Forbidden`] for what the caller may not ask for, [`Error::LimitExceeded`] for what
+    /// costs too much.
+    pub fn prepare(&self, call: &Call, admitted: Admitted) -> Result<(Request, Finish)> {
+        let cost = self.cost(&admitted)?;
+        let Admitted { mut request, document } = admitted;
         if let Some(name) = &request.operation_name {
             tracing::Span::current().record("operation", name.as_str());
         }
         // The library answers these fields itself, where no resolver could ask.
+        let mut service_sdl = None;
         if document.introspects() {
             call.authorize(Operation::SchemaIntrospect)?;
+            if sdl::serves(document.parsed()) {
+                if !call.is_internal() {
+                    call.authorize(Operation::SchemaCompose)?;
+                }
+                service_sdl = Some(self.service_sdl.clone());
+            }
         }
-        Ok(graphql::with_call(request, call.clone()))
+        entities::number(&mut request, document.parsed());
+        let reports_cost = request.extensions.get(COST) == Some(&Value::Boolean(true));
+        let finish = Finish {
+            service_sdl,
+            cost: reports_cost.then(|| value!({ "estimated": cost, "max": self.maximum_cost })),
+        };
+        Ok((graphql::with_call(request, call.clone()), finish))
     }
 }
 
-impl Executor for Execution {
-    type Caller = Call;
+/// What is to be done with an answer of the graph.
+#[derive(Debug, Clone)]
+pub struct Finish {
+    service_sdl: Option<Arc<ServiceSdl>>,
+    cost: Option<Value>,
+}
 
-    async fn authenticate(&self, parts: &Parts) -> Result<Call> {
+impl Finish {
+    /// Does it.
+    #[must_use]
+    pub fn apply(&self, response: Response) -> Response {
+        let mut response = graphql::errors::name_limits(response);
+        if let Some(service_sdl) = &self.service_sdl {
+            service_sdl.put_into(&mut response);
+        }
+        if let Some(cost) = &self.cost {
+            response.extensions.insert(COST.to_owned(), cost.clone());
+        }
+        response
+    }
+}
+
+/// Who was let in, and how.
+#[derive(Debug)]
+pub struct Caller {
+    call: Call,
+    wants_trace: bool,
+}
+
+impl Executor for Execution {
+    type Caller = Caller;
+
+    async fn authenticate(&self, parts: &Parts) -> Result<Caller> {
         let context = parts.extensions.get::<RequestContext>();
         let context =
             context.ok_or_else(|| Error::internal("a route outside of http::assemble"))?;
         let call = self.authentication.call(&parts.headers, &context.correlation_id).await?;
-        Ok(call.attempting(parts.extensions.get::<Arc<Attempt>>().cloned()))
+        let call = call.coming_inside(context.listener == ListenerKind::Internal);
+        let call = call.attempting(parts.extensions.get::<Arc<Attempt>>().cloned());
+        Ok(Caller { call, wants_trace: trace::is_asked_for(&parts.headers) })
     }
 
-    fn tenant<'a>(&self, call: &'a Call) -> &'a TenantId {
-        call.principal().tenant()
+    fn tenant<'a>(&self, caller: &'a Caller) -> &'a TenantId {
+        caller.call.principal().tenant()
     }
 
-    async fn execute(&self, call: Call, admitted: Admitted) -> Result<Executed> {
-        let introspects = admitted.document.introspects();
-        let request = self.prepare(&call, admitted)?;
-        let response = self.subgraph.execute(request).await;
-        let mut response = graphql::errors::name_limits(response);
-        if introspects {
-            self.service_sdl.put_into(&mut response);
-        }
+    async fn execute(&self, caller: Caller, admitted: Admitted) -> Result<Executed> {
+        let Caller { call, wants_trace } = caller;
+        let (request, finish) = self.prepare(&call, admitted)?;
+        let traced = self.traced.as_ref().filter(|_| wants_trace);
+        let response = finish.apply(traced.unwrap_or(&self.subgraph).execute(request).await);
         Ok(Executed { response, call: call.attempt().is_some().then_some(call) })
     }
 }

@@ -13,6 +13,7 @@ use crate::{
     dataset::graphql::Dataset,
     error::{Error, Result},
     graphql::{
+        annotations::{ListSize, about},
         call,
         errors::{Nullable, nullable},
         shared,
@@ -76,12 +77,6 @@ pub struct LineageWalk {
     truncated: bool,
 }
 
-/// What a walk may cost: so many times what one node does.
-pub(crate) fn walk_cost(first: Option<i32>, node: usize) -> usize {
-    let first = first.map_or(DEFAULT_NODES, |first| u32::try_from(first).unwrap_or(0));
-    (first.clamp(1, MAX_NODES) as usize).saturating_mul(node).saturating_add(1)
-}
-
 fn bounded(value: Option<i32>, default: u32, maximum: u32, field: &'static str) -> Result<u32> {
     match value.map(u32::try_from) {
         None => Ok(default),
@@ -131,6 +126,7 @@ impl RootCause {
     }
 
     /// One shortest way to it over late datasets, from the late dataset itself, both included.
+    #[graphql(directive = ListSize::apply(about(5)))]
     async fn path(&self, context: &Context<'_>) -> Result<Vec<Dataset>> {
         let datasets = self.path.iter().map(|id| Dataset::load(context, *id));
         let datasets = futures::future::try_join_all(datasets).await?;

@@ -1,9 +1,6 @@
 //! Runs and refresh states in the graph.
 
-use async_graphql::{
-    Context, Enum, ID, Object, SimpleObject,
-    connection::{Connection, OpaqueCursor},
-};
+use async_graphql::{Context, Enum, ID, Object, SimpleObject};
 use chrono::{DateTime, Utc};
 use uuid::Uuid;
 
@@ -21,8 +18,9 @@ use crate::{
     dataset::graphql::Dataset,
     error::{Error, Result},
     graphql::{
+        annotations::{Cost, LOG, ListSize, about},
         call,
-        connection::{Page, Place, is_possible_instant},
+        connection::{Connection, Page, Place, is_possible_instant},
         errors::{Nullable, nullable},
         scalars::{BigInt, uuid},
         shared,
@@ -72,9 +70,9 @@ pub enum WatermarkOrigin {
     RefreshState,
 }
 
-fn origin(stored: Option<&str>) -> Result<Option<WatermarkOrigin>> {
-    let origin = stored.map(str::parse::<model::WatermarkOrigin>).transpose();
-    Ok(origin.map_err(Error::internal)?.map(Into::into))
+fn origin(stored: Option<&str>) -> Nullable<WatermarkOrigin> {
+    let origin = stored?.parse::<model::WatermarkOrigin>();
+    Some(origin.map(Into::into).map_err(|error| Error::internal(error).into()))
 }
 
 /// A namespace and a name there, as OpenLineage names a job.
@@ -128,10 +126,9 @@ impl RefreshState {
     }
 
     /// The state of the last run.
-    async fn last_run_state(&self) -> Result<Option<RunState>> {
-        let state = self.0.last_run_state.as_deref();
-        let state = state.map(str::parse::<model::RunState>).transpose();
-        Ok(state.map_err(Error::internal)?.map(Into::into))
+    async fn last_run_state(&self) -> Nullable<RunState> {
+        let state = self.0.last_run_state.as_deref()?.parse::<model::RunState>();
+        Some(state.map(Into::into).map_err(|error| Error::internal(error).into()))
     }
 
     /// Since when the dataset is being refreshed, while it is.
@@ -155,7 +152,7 @@ impl RefreshState {
     }
 
     /// Where that watermark came from.
-    async fn source_watermark_origin(&self) -> Result<Option<WatermarkOrigin>> {
+    async fn source_watermark_origin(&self) -> Nullable<WatermarkOrigin> {
         origin(self.0.source_watermark_origin.as_deref())
     }
 
@@ -176,11 +173,13 @@ impl RefreshState {
     }
 
     /// When the next run is to be expected; nothing while there are fewer than three to go by.
+    #[graphql(directive = Cost::apply(LOG))]
     async fn expected_next_run(&self, context: &Context<'_>) -> Nullable<ExpectedRun> {
         nullable(history::expected_next_run(context, self.0.dataset_id).await)
     }
 
     /// What is unlike the dataset's other runs about the last one.
+    #[graphql(directive = Cost::apply(LOG), directive = ListSize::apply(about(3)))]
     async fn anomalies(&self, context: &Context<'_>) -> Nullable<Vec<RefreshAnomaly>> {
         nullable(history::anomalies(context, self.0.dataset_id).await.map(Some))
     }
@@ -266,7 +265,7 @@ impl DatasetRun {
     }
 
     /// Where that watermark came from.
-    async fn source_watermark_origin(&self) -> Result<Option<WatermarkOrigin>> {
+    async fn source_watermark_origin(&self) -> Nullable<WatermarkOrigin> {
         origin(self.0.source_watermark_origin.as_deref())
     }
 
@@ -296,7 +295,7 @@ pub(crate) async fn runs(
     dataset_id: Uuid,
     first: Option<i32>,
     after: Option<&str>,
-) -> Result<Connection<OpaqueCursor<RunCursor>, DatasetRun>> {
+) -> Result<Connection<RunCursor, DatasetRun>> {
     call(context)?.authorize(Operation::RunRead)?;
     let page = Page::<RunPosition>::parse(first, after, 10)?;
     let wanted = RunPage { dataset_id, after: page.after, limit: page.limit() };
@@ -379,6 +378,7 @@ impl RefreshRun {
     }
 
     /// What it did, dataset by dataset.
+    #[graphql(directive = ListSize::apply(about(3)))]
     async fn outputs(&self, context: &Context<'_>) -> Result<Vec<DatasetRun>> {
         let rows = shared::<LogsOfRuns>(context)?.load(self.0.run_id).await?;
         Ok(rows.unwrap_or_default().into_iter().map(DatasetRun).collect())

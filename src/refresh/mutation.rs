@@ -18,6 +18,7 @@ use crate::{
     dataset::{graphql::NameInput, loader::Datasets},
     error::{Error, Result},
     graphql::{
+        annotations::{ListSize, holding},
         call,
         errors::{Nullable, nullable},
         scalars::{BigInt, uuid},
@@ -249,6 +250,7 @@ pub struct RefreshMutation;
 impl RefreshMutation {
     /// Records what happened to runs, as OpenLineage has it. Order and repetition do not matter:
     /// an event that was recorded before changes nothing.
+    #[graphql(directive = ListSize::apply(holding(&["results"], 100)))]
     async fn record_run_events(
         &self,
         context: &Context<'_>,

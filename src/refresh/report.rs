@@ -14,7 +14,7 @@ use crate::{
     auth::policy::Operation,
     call::Call,
     dataset::{
-        loader::{DatasetIds, Datasets},
+        loader::{Datasets, NamedDatasets},
         model::{DatasetName, Urn},
     },
     error::{Coded, Error, Result},
@@ -91,17 +91,19 @@ pub async fn record<E: Coded + Send>(
 /// The dataset with this id or URN, under its own name.
 async fn find(call: &Call, dataset: &str) -> Result<(Uuid, DatasetName)> {
     let missing = || Error::NotFound("dataset");
-    let id = if dataset.starts_with("urn:") {
+    let record = if dataset.starts_with("urn:") {
         let urn: Urn = dataset.parse()?;
         if urn.tenant != *call.principal().tenant() {
             return Err(missing());
         }
-        DatasetIds::new(call).load(urn.dataset).await?.ok_or_else(missing)?
+        NamedDatasets::new(call).load(urn.dataset).await?
     } else {
-        Uuid::try_parse(dataset).map_err(|_| Error::bad_input("id", "is not an identifier"))?
+        let id = Uuid::try_parse(dataset);
+        let id = id.map_err(|_| Error::bad_input("id", "is not an identifier"))?;
+        Datasets::new(call).load(id).await?
     };
-    let record = Datasets::new(call).load(id).await?.ok_or_else(missing)?;
-    Ok((id, DatasetName::parse(record.namespace, record.name)?))
+    let record = record.ok_or_else(missing)?;
+    Ok((record.dataset_id, DatasetName::parse(record.namespace, record.name)?))
 }
 
 /// The events that say what the report does: all of them can be read, or none is recorded.

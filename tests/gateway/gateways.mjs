@@ -1,6 +1,7 @@
 // Real gateways, each serving a supergraph on a port of its own.
 import { spawn } from "node:child_process";
 import { createServer } from "node:net";
+import { createServer as createHttpServer, request as httpRequest } from "node:http";
 import { once } from "node:events";
 import { ApolloGateway, RemoteGraphQLDataSource } from "@apollo/gateway";
 import { ApolloServer } from "@apollo/server";
@@ -22,7 +23,7 @@ export async function startApollo(supergraphSdl) {
   return { url, stop: () => server.stop() };
 }
 
-async function freePort() {
+export async function freePort() {
   const server = createServer().listen(0, "127.0.0.1");
   await once(server, "listening");
   const { port } = server.address();
@@ -31,15 +32,15 @@ async function freePort() {
   return port;
 }
 
-// `runtime` is "javascript" or "router", the planner written in Rust.
-export async function startHive(supergraphFile, runtime) {
+// `settings` are the variables that hive.config.mjs reads.
+export async function startHive(supergraphFile, settings) {
   const port = await freePort();
   const program = new URL("node_modules/@graphql-hive/gateway/dist/bin.js", import.meta.url).pathname;
   const config = new URL("hive.config.mjs", import.meta.url).pathname;
   const child = spawn(
     process.execPath,
     [program, "supergraph", supergraphFile, "--host", "127.0.0.1", "--port", String(port), "--config-path", config, "--fork", "1"],
-    { env: { ...process.env, HIVE_RUNTIME: runtime }, stdio: ["ignore", "pipe", "pipe"] },
+    { env: { ...process.env, ...settings }, stdio: ["ignore", "pipe", "pipe"] },
   );
   const said = [];
   const ready = Promise.withResolvers();
@@ -57,4 +58,42 @@ export async function startHive(supergraphFile, runtime) {
     await ended;
   };
   return { url: `http://127.0.0.1:${port}/graphql`, stop, said };
+}
+
+async function listen(server) {
+  server.listen(0, "127.0.0.1");
+  await once(server, "listening");
+  const stop = async () => {
+    server.closeAllConnections();
+    server.close();
+    await once(server, "close");
+  };
+  return { url: `http://127.0.0.1:${server.address().port}`, stop };
+}
+
+// Passes everything on to `target`, and counts.
+export async function startCounter(target) {
+  const { hostname, port, pathname } = new URL(target);
+  let requests = 0;
+  const server = createHttpServer((incoming, outgoing) => {
+    requests += 1;
+    const { method, headers, url } = incoming;
+    const path = pathname + new URL(url, target).search;
+    const onward = httpRequest({ hostname, port, path, method, headers }, (answer) => {
+      outgoing.writeHead(answer.statusCode, answer.rawHeaders);
+      answer.pipe(outgoing);
+    });
+    onward.on("error", () => outgoing.destroy());
+    outgoing.on("close", () => onward.destroy());
+    incoming.pipe(onward);
+  });
+  return { ...(await listen(server)), requests: () => requests };
+}
+
+// A key set at an address, as an identity service has it.
+export async function startKeys(document) {
+  const server = createHttpServer((_, answer) =>
+    answer.writeHead(200, { "content-type": "application/json" }).end(document),
+  );
+  return listen(server);
 }

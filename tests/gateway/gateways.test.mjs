@@ -1,45 +1,101 @@
 // Queries across drr and two more subgraphs, through gateways that others wrote.
 //
-// DRR_URL is drr's GraphQL endpoint; DRR_READER a reader's token of the tenant whose datasets are in
+// DRR_URL is drr's GraphQL endpoint, DRR_INTERNAL_URL that of the internal listener; DRR_READER a reader's token of the tenant whose datasets are in
 // DRR_DATASETS ([{ id, namespace, name }]), DRR_STRANGER one of another tenant, DRR_NO_SCOPE one
-// without any scope.
+// without any scope, DRR_WRITER a service's with the scope to write and no other. DRR_JWKS has the key
+// that signed them, for DRR_ISSUER and DRR_AUDIENCE.
 import assert from "node:assert/strict";
 import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, before, describe, test } from "node:test";
-import { composeByApollo, composeByGuild, composeByWundergraph, registry } from "./compose.mjs";
-import { startApollo, startHive } from "./gateways.mjs";
-import { startNeighbour } from "./neighbours.mjs";
+import * as compose from "./compose.mjs";
+import { startApollo, startCounter, startHive, startKeys } from "./gateways.mjs";
+import { startNeighbour, UNKNOWN } from "./neighbours.mjs";
+import { readTrace } from "./trace.mjs";
 
-const { DRR_URL, DRR_READER, DRR_STRANGER, DRR_NO_SCOPE } = process.env;
+const { DRR_URL, DRR_READER, DRR_STRANGER, DRR_NO_SCOPE, DRR_WRITER } = process.env;
 const datasets = JSON.parse(process.env.DRR_DATASETS);
 const folder = await mkdtemp(join(tmpdir(), "drr-gateway-"));
 const neighbours = await Promise.all(["teams", "pipelines"].map((name) => startNeighbour(name, datasets)));
-const list = [await registry(DRR_URL), ...neighbours];
+// Every gateway reaches drr through it.
+const drr = await startCounter(DRR_URL);
+const keys = await startKeys(process.env.DRR_JWKS);
+const list = [await compose.registry(drr.url), ...neighbours];
 after(async () => {
-  await Promise.all(neighbours.map(({ stop }) => stop()));
+  await Promise.all([...neighbours, drr, keys].map(({ stop }) => stop()));
   await rm(folder, { recursive: true });
 });
 
 describe("composition", () => {
-  for (const compose of [composeByApollo, composeByGuild, composeByWundergraph]) {
-    test(compose.name, () => assert.ok(compose(list)));
+  for (const by of [compose.byApollo, compose.byGuild, compose.byWundergraph]) {
+    test(by.name, () => assert.ok(by(list)));
   }
+
+  test("byWgc", async () => {
+    const { engineConfig, subgraphs } = await compose.byWgc(list, folder);
+    const composed = subgraphs.map(({ name, routingUrl }) => ({ name, url: routingUrl }));
+    assert.deepEqual(composed, list.map(({ name, url }) => ({ name, url })));
+    assert.equal(engineConfig.datasourceConfigurations.length, list.length);
+  });
 });
 
-async function ask(gateway, token, query, variables) {
-  const response = await fetch(gateway.url, {
+async function ask({ url }, token, query, more) {
+  const authorization = token && { authorization: `Bearer ${token}` };
+  const response = await fetch(url, {
     method: "POST",
-    headers: { "content-type": "application/json", ...(token && { authorization: `Bearer ${token}` }) },
-    body: JSON.stringify({ query, variables }),
+    headers: { "content-type": "application/json", ...authorization, ...more },
+    body: JSON.stringify({ query }),
   });
   return response.json();
 }
 
 const names = (list) => list.map(({ namespace, name }) => `${namespace} ${name}`).sort();
+const codes = ({ errors }) => errors?.map(({ extensions }) => extensions?.code);
 
-function behaves(start) {
+const LIST = "{ datasets { nodes { name } } }";
+const RECORD = `mutation { recordRunEvents(input: { events: [{
+  runId: "0190b1d2-7d5a-7000-8000-000000000001", eventType: COMPLETE, eventTime: "2026-01-31T12:00:00Z",
+  job: { namespace: "pipelines", name: "nightly" }, outputs: [{ datasetId: "${datasets[0].id}" }]
+}] }) { results { status } } }`;
+// Too much for anybody: 200 datasets with 200 runs each.
+const COSTLY = "{ datasets(first: 200) { nodes { runs(first: 200) { nodes { runId state endedAt errorMessage } } } } }";
+// Who may not have what, and drr's own word for it.
+const REFUSED = [
+  ["a reader without the scope", DRR_NO_SCOPE, LIST, "FORBIDDEN"],
+  ["a service that may only write, reading", DRR_WRITER, LIST, "FORBIDDEN"],
+  ["a reader, writing", DRR_READER, RECORD, "FORBIDDEN"],
+  ["nobody", undefined, LIST, "UNAUTHENTICATED"],
+  ["a costly query", DRR_READER, COSTLY, "LIMIT_EXCEEDED"],
+];
+
+describe("drr itself", () => {
+  for (const [who, token, query, code] of REFUSED) {
+    test(`refuses ${who}`, async () => {
+      assert.deepEqual(codes(await ask({ url: DRR_URL }, token, query)), [code]);
+    });
+  }
+
+  test("traces what comes inside", async () => {
+    const query = "{ list: datasets { nodes { name freshness { status } } } }";
+    const wanted = { "apollo-federation-include-trace": "ftv1" };
+    const inside = { url: process.env.DRR_INTERNAL_URL };
+    const { data, extensions } = await ask(inside, DRR_READER, query, wanted);
+    assert.equal(data.list.nodes.length, datasets.length);
+    const { nodes } = readTrace(extensions.ftv1);
+    assert.equal(nodes.get("list").originalFieldName, "datasets");
+    for (const index of datasets.keys()) assert.equal(nodes.get(`list.nodes.${index}.freshness.status`).parentType, "Freshness");
+    const refused = await ask(inside, DRR_NO_SCOPE, query, wanted);
+    const [error] = readTrace(refused.extensions.ftv1).nodes.get("list").error;
+    assert.equal(error.message, refused.errors[0].message);
+
+    assert.equal((await ask(inside, DRR_READER, query)).extensions, undefined);
+    assert.equal((await ask({ url: DRR_URL }, DRR_READER, query, wanted)).extensions, undefined);
+  });
+});
+
+// What every gateway does; `also` has tests of its own.
+function behaves(start, also) {
   let gateway;
   before(async () => {
     gateway = await start();
@@ -75,6 +131,13 @@ function behaves(start) {
     assert.deepEqual(names(data.pipeline.outputs), names(datasets));
   });
 
+  test("where one dataset of several is missing, the others come", async () => {
+    const query = `{ pipeline(name: "${UNKNOWN}") { outputs { id name urn } } }`;
+    const { data } = await ask(gateway, DRR_READER, query);
+    const seen = data.pipeline.outputs.map((output) => output?.name ?? null);
+    assert.deepEqual(seen, [datasets[0].name, null, ...datasets.slice(1).map(({ name }) => name)]);
+  });
+
   test("another tenant's caller gets nothing by either key, and no word why", async () => {
     const query = '{ team(name: "t") { datasets { name urn } } pipeline(name: "p") { outputs { id urn } } }';
     const { data } = await ask(gateway, DRR_STRANGER, query);
@@ -82,22 +145,57 @@ function behaves(start) {
     assert.ok(!seen.includes("urn:drr"), seen);
   });
 
-  test("without the scope, and without a token, drr refuses behind the gateway", async () => {
-    for (const [token, code] of [[DRR_NO_SCOPE, "FORBIDDEN"], [undefined, "UNAUTHENTICATED"]]) {
-      const { data, errors } = await ask(gateway, token, "{ datasets { nodes { name } } }");
-      assert.equal(data?.datasets ?? null, null);
-      assert.ok(errors.some((error) => JSON.stringify(error).includes(code)), JSON.stringify(errors));
-    }
+  test("a service's mutation", async () => {
+    const { data, errors } = await ask(gateway, DRR_WRITER, RECORD);
+    assert.equal(errors, undefined, JSON.stringify(errors));
+    assert.match(data.recordRunEvents.results[0].status, /RECORDED|DUPLICATE/);
   });
+
+  also(() => gateway);
 }
 
-describe("Apollo Gateway", () => behaves(() => startApollo(composeByApollo(list))));
+// A gateway that leaves it to drr to refuse.
+function passesOn(gateway) {
+  for (const [who, token, query, code] of REFUSED) {
+    test(`drr refuses ${who}`, async () => {
+      const before = drr.requests();
+      const { data, errors } = await ask(gateway(), token, query);
+      assert.equal(data?.datasets ?? data?.recordRunEvents ?? null, null);
+      assert.ok(JSON.stringify(errors).includes(code), JSON.stringify(errors));
+      assert.equal(drr.requests(), before + 1);
+    });
+  }
+}
+
+// A gateway that refuses before it asks drr, in words of its own.
+const HIVES_CODES = { LIMIT_EXCEEDED: "COST_ESTIMATED_TOO_EXPENSIVE", FORBIDDEN: "UNAUTHORIZED_FIELD_OR_TYPE" };
+function enforces(gateway) {
+  for (const [who, token, query, code] of REFUSED) {
+    test(`refuses ${who} before drr is asked`, async () => {
+      const before = drr.requests();
+      const answer = await ask(gateway(), token, query);
+      assert.equal(answer.data?.datasets ?? answer.data?.recordRunEvents ?? null, null);
+      assert.ok(codes(answer).includes(HIVES_CODES[code]), JSON.stringify(answer));
+      assert.equal(drr.requests(), before);
+    });
+  }
+}
+
+describe("Apollo Gateway", () => {
+  behaves(() => startApollo(compose.byApollo(compose.withoutRights(list))), passesOn);
+});
 
 for (const runtime of ["javascript", "router"]) {
-  describe(`Hive Gateway, ${runtime} runtime`, () =>
-    behaves(async () => {
-      const file = join(folder, `${runtime}.graphql`);
-      await writeFile(file, composeByGuild(list));
-      return startHive(file, runtime);
-    }));
+  const start = async () => {
+    const file = join(folder, `${runtime}.graphql`);
+    await writeFile(file, compose.byGuild(list));
+    return startHive(file, {
+      HIVE_RUNTIME: runtime,
+      HIVE_JWKS: keys.url,
+      HIVE_ISSUER: process.env.DRR_ISSUER,
+      HIVE_AUDIENCE: process.env.DRR_AUDIENCE,
+      HIVE_MAX_COST: "5000",
+    });
+  };
+  describe(`Hive Gateway, ${runtime} runtime`, () => behaves(start, enforces));
 }

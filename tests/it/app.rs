@@ -60,6 +60,7 @@ pub fn assembly(database: &Database<'_>, clock: SharedClock) -> Assembly {
         keys: KeySettings::new(JwksSource::Document(KEY.jwks_json())),
         verifier: VerifierSettings::new(ISSUER, AUDIENCE),
         pseudonyms: PseudonymKey::new(&[7; 32]).unwrap(),
+        graphiql: false,
         // Looked for when a test asks for it.
         breaches: Breaches { sweep_every: None, webhook: None },
         changes: Changes { follow: false, announce_every: None },

@@ -375,6 +375,33 @@ const RULES: &[Rule] = &[
         ),
     },
     Rule {
+        name: "a nullable field fails alone: `Nullable`, or it takes its parent with it",
+        broken_by: |source| {
+            when(source.is_graph() || source.file().ends_with("graphql.rs"), || {
+                let functions = source.words.split(|word| word == "fn").skip(1);
+                let heads = functions.map(|function| {
+                    let head = function.iter().take_while(|word| *word != "{");
+                    head.map(String::as_str).collect::<Vec<_>>()
+                });
+                heads
+                    .filter(|head| {
+                        let has = |words: &[&str]| head.windows(words.len()).any(|at| at == words);
+                        has(&["&", "self"]) && has(&[">", "Result", "<", "Option", "<"])
+                    })
+                    .map(|head| head.join(" "))
+                    .collect()
+            })
+        },
+        broken: &[
+            ("src/dataset/graphql.rs", "async fn f(&self) -> Result<Option<i32>> { g() }"),
+            ("src/breach/mutation.rs", "async fn f(&self, a: A) -> Result<Option<B>> { g() }"),
+        ],
+        kept: (
+            "src/breach/graphql.rs",
+            "async fn f(c: &C) -> Result<Option<B>> { g() } async fn h(&self) -> Nullable<B> { i() }",
+        ),
+    },
+    Rule {
         name: "connections are the database's own; the settings know how to reach it",
         broken_by: |source| {
             when(source.is("src/") && !source.is("src/db/") && !source.is("src/config/"), || {

@@ -140,6 +140,17 @@ fn it_answers_a_board_for_two_tenants_and_leaves_nothing_behind() {
             assert_eq!(me["me"]["tenantId"], tenant);
         }
     }
+    // The address that a person is told has the token where no browser sends it.
+    let tenants = demo.ready["tenants"].as_array().unwrap();
+    for tenant in tenants {
+        let address = tenant["graphiql_url"].as_str().unwrap();
+        let (page, token) = address.split_once("#token=").unwrap();
+        assert_eq!(page, format!("{}/graphiql", demo.ready["public_url"].as_str().unwrap()));
+        let me = demo.ask(token, "{ me { tenantId role } }");
+        assert_eq!(me["me"], json!({ "tenantId": tenant["tenant"], "role": "tenant-admin" }));
+        let answer = run(async { reqwest::get(page).await.unwrap() });
+        assert!(answer.headers().contains_key("content-security-policy"));
+    }
     let key = data_dir.path().join("credentials/development-key.pem");
     let command = ["token", "--key", key.to_str().unwrap(), "--tenant", "acme", "--role", "reader"];
     let identity = ["--issuer", "https://identity.drr.invalid", "--audience", "drr"];

@@ -10,6 +10,8 @@ mod breach;
 #[cfg(test)]
 mod cluster;
 #[cfg(test)]
+mod compatibility;
+#[cfg(test)]
 mod controls;
 #[cfg(test)]
 mod correlation;
@@ -25,6 +27,8 @@ mod freshness;
 mod gateway;
 #[cfg(test)]
 mod graph;
+#[cfg(test)]
+mod graphiql;
 #[cfg(test)]
 mod lineage;
 #[cfg(test)]

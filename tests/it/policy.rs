@@ -2,7 +2,9 @@
 //! requirement documents; the answers are those of the running service to really signed tokens.
 
 mod entries;
+mod fields;
 mod matrix;
+mod sweep;
 
 use std::collections::BTreeSet;
 
@@ -35,7 +37,10 @@ const RUN: &str = "0190a000-0000-7000-8000-00000000000a";
 
 impl World {
     pub async fn start() -> Self {
-        let app = TestApp::start().await;
+        Self::of(TestApp::with(|assembly| assembly.graphiql = true).await).await
+    }
+
+    async fn of(app: TestApp) -> Self {
         let writer = app.token(TENANT, Role::RuntimeWriter);
         let mut ids = Vec::new();
         for name in ["kept", "retired", "late"] {
@@ -193,6 +198,14 @@ fn no_wrong_allow_and_no_wrong_deny_over_http() {
             let request = entry.request(world, &url).bearer_auth(token.sign(&world.app));
             let is = entry.verdict(request.send().await.unwrap()).await;
             let should = matrix.expected(token, entry.operation);
+            // What the SDL tells gateways is true of the answers.
+            let stated = fields::stated(entry, token);
+            assert!(
+                is == Verdict::Unauthenticated
+                    || stated.is_none_or(|stated| stated == (is == Verdict::Allowed)),
+                "{token:?} {}: {is:?}, and the graph states {stated:?}",
+                entry.reaches
+            );
             let wrong = (is != should)
                 .then(|| format!("{token:?} {}: {is:?}, not {should:?}", entry.reaches));
             (is, wrong)
@@ -255,13 +268,14 @@ fn every_way_in_is_in_the_list() {
                 reachable.extend(fields.filter(|field| field != "Query._entities"));
             }
         }
-        let open = Matrix::read().open;
-        reachable
-            .extend(routes().into_iter().filter(|route| route != GRAPHQL && !open.contains(route)));
+        let Matrix { open, page, .. } = Matrix::read();
+        let asks =
+            |route: &String| route != GRAPHQL && !open.contains(route) && !page.contains(route);
+        reachable.extend(routes().into_iter().filter(asks));
         let listed: BTreeSet<String> =
             ENTRIES.iter().map(|entry| entry.reaches.to_owned()).collect();
         assert_eq!(reachable, listed, "what can be reached, and what is in the list");
-        assert!(open.iter().all(|route| routes().contains(route)), "{open:?}");
+        assert!(open.union(&page).all(|route| routes().contains(route)), "{open:?} {page:?}");
     });
 }
 
@@ -287,13 +301,15 @@ fn nothing_answers_without_a_token_and_each_route_at_its_own_door() {
 
                 let response =
                     entry.request(&world, &url).bearer_auth(&stranger).send().await.unwrap();
-                let everyones = ["me", "schema"].contains(&entry.operation);
+                // The SDL is for everybody at the door of the platform's own services.
+                let inside = url == app.internal(GRAPHQL) && entry.operation == "service";
+                let everyones = ["me", "schema"].contains(&entry.operation) || inside;
                 let should = if everyones { Verdict::Allowed } else { Verdict::Forbidden };
                 assert_eq!(entry.verdict(response).await, should, "{}", entry.reaches);
             }
         }
 
-        let open = Matrix::read().open;
+        let Matrix { open, page, .. } = Matrix::read();
         for route in routes() {
             let doors = [
                 ("public", app.public(&route)),
@@ -301,6 +317,15 @@ fn nothing_answers_without_a_token_and_each_route_at_its_own_door() {
                 ("operations", app.operations(&route)),
             ];
             for (door, url) in doors {
+                if page.contains(&route) {
+                    // What is there depends on what was built; it is told to everybody or to nobody.
+                    let response = app.http.get(url).send().await.unwrap();
+                    let fenced = response.headers().contains_key(header::CONTENT_SECURITY_POLICY);
+                    let should = door == "public" && route == "/graphiql";
+                    assert_eq!(fenced, should, "{route} at {door}");
+                    assert!([200, 404].contains(&response.status().as_u16()), "{route} at {door}");
+                    continue;
+                }
                 let reads = open.contains(&route) || is_read(&route);
                 let method = if reads { Method::GET } else { Method::POST };
                 let request =

@@ -3,13 +3,16 @@
 
 use std::{collections::BTreeSet, path::Path};
 
-use async_graphql::parser::{
-    parse_schema,
-    types::{ConstDirective, TypeDefinition, TypeKind, TypeSystemDefinition},
+use async_graphql::{
+    Value as ConstValue,
+    parser::{
+        parse_schema,
+        types::{BaseType, ConstDirective, Type, TypeDefinition, TypeKind, TypeSystemDefinition},
+    },
 };
 use drr::{
-    auth::policy::Role,
-    graphql::{sdl, subgraph},
+    auth::{TokenKind, policy::Role},
+    graphql::{rights, sdl, subgraph},
 };
 use serde_json::{Value, json};
 
@@ -102,6 +105,106 @@ fn entities_have_their_keys() {
     assert_eq!(keys("RefreshRun"), BTreeSet::from(["\"id\"".into()]), "the run's own UUID is both");
 }
 
+/// The directives of a field, as they are written.
+fn directives(types: &[TypeDefinition], object: &str, field: &str) -> Vec<String> {
+    let TypeKind::Object(object) = &definition(types, object).kind else { panic!("{object}") };
+    let field = object.fields.iter().find(|found| found.node.name.node == field).unwrap();
+    let written = |directive: &ConstDirective| {
+        let arguments = directive.arguments.iter();
+        let arguments = arguments.map(|(name, value)| format!("{}: {}", name.node, value.node));
+        format!("@{}({})", directive.name.node, arguments.collect::<Vec<_>>().join(", "))
+    };
+    field.node.directives.iter().map(|directive| written(&directive.node)).collect()
+}
+
+// D5, D12–D14
+#[test]
+fn fields_say_who_may_have_them_and_what_they_cost() {
+    let types = definitions(&sdl::sdl(&subgraph()));
+    let readers = r#"@requiresScopes(scopes: [["storage.read.refresh"], ["storage.read.audit"]])"#;
+    let page = r#"@listSize(assumedSize: 10, slicingArguments: ["first"], sizedFields: ["edges", "nodes"], requireOneSlicingArgument: false)"#;
+    let nothing: [&str; 0] = [];
+    assert_eq!(directives(&types, "Dataset", "owners"), [readers]);
+    assert_eq!(directives(&types, "Dataset", "runs"), [page, readers]);
+    // Other subgraphs refer by these to what they know of.
+    for key in ["id", "namespace", "name"] {
+        assert_eq!(directives(&types, "Dataset", key), nothing, "{key}");
+    }
+    // Whoever has come so far may have it.
+    assert_eq!(directives(&types, "Freshness", "status"), nothing);
+    assert_eq!(directives(&types, "Query", "me"), ["@inaccessible()", "@authenticated()"]);
+    let writers = r#"@requiresScopes(scopes: [["storage.write.refresh"]])"#;
+    let record = directives(&types, "Mutation", "recordRunEvents");
+    assert_eq!(record[1..], [writers, r#"@tag(name: "services")"#]);
+
+    // Never on the roots themselves, and on every field of theirs.
+    for definition in &types {
+        let TypeKind::Object(object) = &definition.kind else { continue };
+        let guards = |written: &str| {
+            written.starts_with("@requiresScopes") || written.starts_with("@authenticated")
+        };
+        let of_type = definition.directives.iter();
+        assert!(
+            !of_type
+                .map(|found| found.node.name.node.as_str())
+                .any(|name| { ["requiresScopes", "authenticated"].contains(&name) })
+        );
+        for field in &object.fields {
+            let (object, field) = (&definition.name.node, &field.node.name.node);
+            let written = directives(&types, object, field);
+            let times = written.iter().filter(|written| guards(written)).count();
+            let root = ["Query", "Mutation"].contains(&object.as_str());
+            let named = rights::needed(object, field).next().is_some();
+            assert!(times == usize::from(named) || times == 0 && !root, "{object}.{field}");
+            assert!(!root || times == 1, "{object}.{field} is for whom?");
+        }
+    }
+    for (place, _) in rights::NEEDS {
+        let (object, field) = place.split_once('.').unwrap_or((place, "id"));
+        directives(&types, object, field);
+    }
+}
+
+/// A list without a size would count as nothing, however long it is.
+#[test]
+fn every_list_of_objects_has_a_size() {
+    let types = definitions(&sdl::sdl(&subgraph()));
+    let is_object = |of: &Type| match &of.base {
+        BaseType::List(inner) => match &inner.base {
+            BaseType::Named(name) => types
+                .iter()
+                .any(|found| found.name.node == *name && matches!(found.kind, TypeKind::Object(_))),
+            BaseType::List(_) => panic!("lists of lists"),
+        },
+        BaseType::Named(_) => false,
+    };
+    let (mut lists, mut sized) = (BTreeSet::new(), BTreeSet::new());
+    for definition in &types {
+        let TypeKind::Object(object) = &definition.kind else { continue };
+        for field in object.fields.iter().map(|field| &field.node) {
+            let place = format!("{}.{}", definition.name.node, field.name.node);
+            let size = field.directives.iter().find(|found| found.node.name.node == "listSize");
+            if is_object(&field.ty.node) {
+                lists.insert(place.clone());
+            }
+            let Some(size) = size else { continue };
+            match size.node.get_argument("sizedFields") {
+                Some(fields) => {
+                    let ConstValue::List(fields) = &fields.node else { panic!("{place}") };
+                    let object = field.ty.node.to_string();
+                    let object = object.trim_end_matches('!');
+                    sized.extend(fields.iter().map(|field| {
+                        let ConstValue::String(field) = field else { panic!("{place}") };
+                        format!("{object}.{field}")
+                    }));
+                }
+                None => drop(sized.insert(place)),
+            }
+        }
+    }
+    assert_eq!(lists, sized);
+}
+
 #[test]
 fn everything_is_described() {
     run(async {
@@ -119,11 +222,7 @@ fn everything_is_described() {
             if name.starts_with("__") || LIBRARY_TYPES.contains(&name) {
                 continue;
             }
-            // The library's connections are generic and have no description of their own, nor a way
-            // to give them one; their fields, edges and page info have.
-            if !name.ends_with("Connection") {
-                check(name.to_owned(), &kind);
-            }
+            check(name.to_owned(), &kind);
             for field in list(&kind["fields"]) {
                 let path = format!("{name}.{}", field["name"].as_str().unwrap());
                 if path == "Query._entities" || path == "Query._service" {
@@ -143,11 +242,18 @@ fn everything_is_described() {
     });
 }
 
+/// A gateway's token: a service's, of the role `operator`.
+fn gateway(app: &TestApp) -> String {
+    let mut request = TestApp::request("acme", Role::Operator);
+    request.kind = TokenKind::Machine;
+    app.sign(&request)
+}
+
 #[test]
 fn service_answers_the_file_under_any_name_and_data_stands_beside_it() {
     run(async {
         let app = TestApp::start().await;
-        let token = app.token("acme", Role::Operator);
+        let token = gateway(&app);
         let expected = sdl::sdl(&subgraph());
         for query in [
             "query __ApolloGetServiceDefinition__ { _service { sdl } }",
@@ -160,6 +266,38 @@ fn service_answers_the_file_under_any_name_and_data_stands_beside_it() {
         let data = app.data(&token, query, json!({})).await;
         let service = json!({ "__typename": "_Service", "x": expected, "y": expected });
         assert_eq!(data, json!({ "me": { "role": "operator" }, "a": service }));
+        app.stop().await;
+    });
+}
+
+// D3
+#[test]
+fn the_sdl_is_for_gateways_from_outside_and_for_everybody_from_inside() {
+    run(async {
+        let app = TestApp::start().await;
+        let person = app.token("acme", Role::Operator);
+        let reader = app.token("acme", Role::Reader);
+        for query in [
+            "{ _service { sdl } }",
+            "{ ...s } fragment s on Query { ... { x: _service { sdl } } }",
+            "query A { me { role } _service { sdl } }",
+        ] {
+            let ask = async |url: String, token: &str| {
+                let request =
+                    app.http.post(url).bearer_auth(token).json(&json!({ "query": query }));
+                let answer: Value = request.send().await.unwrap().json().await.unwrap();
+                answer["errors"][0]["extensions"]["code"].as_str().map(str::to_owned)
+            };
+            for token in [&person, &reader] {
+                let code = ask(app.public("/graphql"), token).await;
+                assert_eq!(code.as_deref(), Some("FORBIDDEN"), "{query}");
+                assert_eq!(ask(app.internal("/graphql"), token).await, None, "{query}");
+            }
+            assert_eq!(ask(app.public("/graphql"), &gateway(&app)).await, None, "{query}");
+        }
+        // Introspection has a right of its own.
+        let types = "{ __schema { queryType { name } } __type(name: \"Me\") { name } }";
+        app.data(&reader, types, json!({})).await;
         app.stop().await;
     });
 }

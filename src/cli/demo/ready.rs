@@ -33,24 +33,30 @@ pub(super) struct Ready {
 #[derive(Serialize)]
 struct Tenant {
     tenant: &'static str,
+    /// GraphiQL with the token of a tenant's administrator, who may try all of its examples.
+    graphiql_url: String,
     tokens: Map<String, Value>,
 }
 
 impl Ready {
     pub(super) fn new(app: &App, development: &Development) -> Result<Self, Failure> {
+        let public_url = format!("http://{}", app.public);
         let tenants = STORIES.iter().map(|story| {
             let code = TenantId::parse(story.tenant)?;
             let token =
                 |role: Role| Ok((role.as_str().to_owned(), development.token(&code, role)?.into()));
             let tokens = Role::ALL.into_iter().map(token).collect::<Result<_, Failure>>()?;
-            Ok(Tenant { tenant: story.tenant, tokens })
+            let admin = development.token(&code, Role::TenantAdmin)?;
+            let graphiql_url = format!("{public_url}/graphiql#token={admin}");
+            Ok(Tenant { tenant: story.tenant, graphiql_url, tokens })
         });
+        let tenants = tenants.collect::<Result<_, Failure>>()?;
         Ok(Self {
-            public_url: format!("http://{}", app.public),
+            public_url,
             internal_url: format!("http://{}", app.internal),
             operations_url: format!("http://{}", app.operations),
             pid: std::process::id(),
-            tenants: tenants.collect::<Result<_, Failure>>()?,
+            tenants,
         })
     }
 
@@ -66,6 +72,10 @@ impl Ready {
                 output::line(format_args!("{role}: {}", token.as_str().unwrap_or_default()));
             }
             output::line("");
+        }
+        for tenant in &self.tenants {
+            output::line(format_args!("GraphiQL as tenant-admin of {}:\n", tenant.tenant));
+            output::line(format_args!("  {}\n", tenant.graphiql_url));
         }
         output::line("A person's token lives 15 minutes, a service's 1 hour. A new one:\n");
         output::line(format_args!(

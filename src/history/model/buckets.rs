@@ -44,19 +44,6 @@ impl Size {
         if (1..=1_440).contains(&minutes) { Ok(Self::Minutes(minutes)) } else { Err(refuse()) }
     }
 
-    /// About how many buckets a range has: for what an answer may cost.
-    #[must_use]
-    pub fn about(self, range: Range) -> usize {
-        let minutes = range.to.signed_duration_since(range.from).num_minutes().max(0);
-        let each = match self {
-            Self::Minutes(minutes) => i64::from(minutes.max(1)),
-            Self::Day => 1_440,
-            Self::Week => 7 * 1_440,
-            Self::Month => 30 * 1_440,
-        };
-        usize::try_from(minutes / each + 2).unwrap_or(usize::MAX).min(MAX_BUCKETS)
-    }
-
     /// The local date that the bucket (or the day of buckets) with `date` in it begins on.
     fn begin(self, date: NaiveDate) -> Option<NaiveDate> {
         match self {

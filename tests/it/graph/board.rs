@@ -42,7 +42,7 @@ impl Recorder for Statements {
 }
 
 /// Runs a test whose statements are counted.
-fn counted<T>(test: impl AsyncFnOnce(&Graph, &AtomicU64) -> T) -> T {
+pub fn counted<T>(test: impl AsyncFnOnce(&Graph, &AtomicU64) -> T) -> T {
     let database = run(async { Cluster::shared().await.database().await });
     let statements = Statements::default();
     let count = statements.0.clone();
@@ -60,7 +60,7 @@ fn counted<T>(test: impl AsyncFnOnce(&Graph, &AtomicU64) -> T) -> T {
 
 impl Graph {
     /// Answers a query, and how many statements that took.
-    async fn cost(&self, count: &AtomicU64, query: &str, variables: Value) -> (Value, u64) {
+    pub async fn cost(&self, count: &AtomicU64, query: &str, variables: Value) -> (Value, u64) {
         let token = self.token(Role::Reader);
         let before = count.load(Ordering::SeqCst);
         let data = self.app.data(&token, query, variables).await;
@@ -87,7 +87,7 @@ fragment Everything on Dataset {
 
 const RUNS: usize = 12;
 
-async fn fill(graph: &Graph, datasets: usize) {
+pub async fn fill(graph: &Graph, datasets: usize) {
     let admin = graph.token(Role::TenantAdmin);
     for number in 0..datasets {
         let query = "mutation($input: RegisterDatasetInput!) {

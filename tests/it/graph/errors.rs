@@ -76,8 +76,8 @@ fn the_largest_board_passes_and_a_hostile_one_does_not() {
             "} } }".repeat(8)
         );
         for (query, variables, message) in [
-            (board.as_str(), json!({ "runs": 200 }), "complexity"),
-            (hostile, json!({}), "complexity"),
+            (board.as_str(), json!({ "runs": 200 }), "limits.graphql_cost"),
+            (hostile, json!({}), "limits.graphql_cost"),
             (deep.as_str(), json!({}), "depth"),
         ] {
             let answer = graph.app.answer(&graph.token(Role::Reader), query, variables).await;
@@ -101,6 +101,61 @@ fn doubling_fragments_are_refused_before_anything_spreads_them() {
         // Spread out, it would be more selections than can be counted in a lifetime.
         let code = graph.app.code(&graph.token(Role::Reader), &query, json!({})).await;
         assert_eq!(code, "LIMIT_EXCEEDED");
+    });
+}
+
+/// A request, with extensions of its own: the whole answer.
+async fn extended(graph: &Graph, body: Value) -> Value {
+    let request = graph.app.http.post(graph.app.public("/graphql"));
+    let request = request.bearer_auth(graph.token(Role::Reader)).json(&body);
+    request.send().await.unwrap().json().await.unwrap()
+}
+
+#[test]
+fn who_asks_for_it_is_told_what_a_document_costs() {
+    run(async {
+        let graph = Graph::start().await;
+        let query = "query($first: Int) { datasets(first: $first) { nodes {
+          name refreshState { status } freshness { status } runs(first: 2) { nodes { runId } } } } }";
+        for (first, estimated) in [(json!(10), 1 + 10 * 6), (json!(null), 1 + 50 * 6)] {
+            let mut body = json!({ "query": query, "variables": { "first": first } });
+            let answer = extended(&graph, body.clone()).await;
+            assert_eq!(answer.get("extensions"), None, "nobody asked");
+            body["extensions"] = json!({ "cost": true });
+            let answer = extended(&graph, body).await;
+            let cost = json!({ "estimated": estimated, "max": 50_000 });
+            assert_eq!(answer["extensions"], json!({ "cost": cost }), "{answer:#}");
+            assert_eq!(answer["data"]["datasets"]["nodes"], json!([]));
+        }
+        graph.app.stop().await;
+    });
+}
+
+/// Each is a few hundred bytes, and would be millions of objects.
+#[test]
+fn what_multiplies_is_refused_by_its_cost() {
+    run(async {
+        let graph = Graph::start().await;
+        let introspection = "fields { type { ".repeat(6);
+        let introspection =
+            format!("{{ __schema {{ types {{ {introspection} name {} }} }} }}", "} }".repeat(6));
+        let page = "{ d: datasets(first: 200) { nodes { ...n } } } fragment n on Dataset {
+          runs(first: 200) { nodes { dataset { breaches(first: 200) { nodes { id } } } } } }";
+        let by_variable = "query($n: Int = 200) { datasets(first: $n) { nodes {
+          runs(first: $n) { nodes { run { id } dataset { name } } } } } }";
+        let walk =
+            "{ datasets(first: 200) { nodes { upstream(first: 1000) { nodes { distance } } } } }";
+        for query in [introspection.as_str(), page, by_variable, walk] {
+            let answer = graph.app.answer(&graph.token(Role::Reader), query, json!({})).await;
+            let error = &answer["errors"][0];
+            assert_eq!(error["extensions"]["code"], "LIMIT_EXCEEDED", "{query} {answer:#}");
+            assert_eq!(error["message"], "over the limit limits.graphql_cost = 50000", "{query}");
+        }
+        // What tools ask for passes.
+        graph.read(crate::sdl::INTROSPECTION, json!({})).await;
+        let small = json!({ "n": 3 });
+        graph.read(by_variable, small).await;
+        graph.app.stop().await;
     });
 }
 

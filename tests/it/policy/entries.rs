@@ -43,7 +43,7 @@ pub const ENTRIES: &[Entry] = &[
     entry("Query.me", "me", "{ me { role } }", |_| json!({})),
     entry("Query.__schema", "schema", "{ __schema { queryType { name } } }", |_| json!({})),
     entry("Query.__type", "schema", "{ __type(name: \"Dataset\") { name } }", |_| json!({})),
-    entry("Query._service", "schema", "{ _service { sdl } }", |_| json!({})),
+    entry("Query._service", "service", "{ _service { sdl } }", |_| json!({})),
     entry(
         "Query.dataset",
         "dataset.read",

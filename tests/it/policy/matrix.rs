@@ -23,6 +23,8 @@ pub struct Matrix {
     /// Per scope, the role and the kind that its tokens must have; nothing where any may.
     holders: BTreeMap<char, (Option<String>, Option<String>)>,
     pub open: BTreeSet<String>,
+    /// The routes of the page.
+    pub page: BTreeSet<String>,
 }
 
 fn section(name: &str) -> impl Iterator<Item = Vec<&'static str>> {
@@ -55,6 +57,7 @@ impl Matrix {
             cells: cells.collect(),
             holders: holders.collect(),
             open: section("open").map(|row| row[0].to_owned()).collect(),
+            page: section("page").map(|row| row[0].to_owned()).collect(),
         }
     }
 
@@ -79,6 +82,7 @@ impl Matrix {
         }
         match self.cells[token.role][operation] {
             '+' => Verdict::Allowed,
+            'o' if token.kind.0 == "machine" => Verdict::Allowed,
             scope if token.scopes.contains(scope) => Verdict::Allowed,
             _ => Verdict::Forbidden,
         }
@@ -106,9 +110,12 @@ impl Token {
         let mut request = TestApp::request(TENANT, self.role.parse().unwrap());
         request.kind = self.kind.1;
         request.lifetime = maximum_lifetime(request.kind);
-        let names = SCOPES.iter().filter(|(letter, _)| self.scopes.contains(*letter));
-        let names: Vec<_> = names.map(|(_, name)| *name).collect();
-        request.scopes = ScopeSet::parse(&names.join(" "));
+        request.scopes = ScopeSet::parse(&self.scope_claim());
         app.sign(&request)
+    }
+
+    pub fn scope_claim(&self) -> String {
+        let names = SCOPES.iter().filter(|(letter, _)| self.scopes.contains(*letter));
+        names.map(|(_, name)| *name).collect::<Vec<_>>().join(" ")
     }
 }
