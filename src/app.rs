@@ -4,14 +4,14 @@
 
 use std::{borrow::Cow, io, net::SocketAddr, sync::Arc, time::Duration};
 
-use axum::{Router, routing::post};
+use axum::{Router, middleware::from_fn_with_state, routing::post};
 use futures::{
     FutureExt,
     future::{BoxFuture, OptionFuture},
 };
 use tokio::{
     task::JoinSet,
-    time::{MissedTickBehavior, interval},
+    time::{MissedTickBehavior, interval, timeout},
 };
 use tokio_util::sync::CancellationToken;
 
@@ -21,6 +21,7 @@ use crate::{
         jwks::JwksSettingsError, verifier::VerifierSettingsError,
     },
     breach::{delivery::Deliverer, sweeper::Sweeper, webhook::Webhook},
+    change::announcer::Announcer,
     clock::SharedClock,
     config::{self, Limits, Listen},
     db::{Db, DbSettings, maintenance, safety},
@@ -36,8 +37,10 @@ use crate::{
         operations::{self, NotReady, Operations, ReadinessCheck},
         rest::{BrokenResource, Rest},
         subgraph::Execution,
+        subscription::{self, Subscriptions},
     },
     lease::{self, Lease},
+    live::Hub,
     retention::{self, Retention},
     telemetry::{self, TelemetryError},
 };
@@ -50,6 +53,10 @@ const PARTITIONS_EVERY: Duration = Duration::from_secs(3_600);
 pub const SWEEP_EVERY: Duration = Duration::from_secs(1);
 /// The lease of the instance that looks for breaches and tells of them.
 const SWEEPERS_LEASE: &str = "breaches";
+/// How often it is looked for what time has changed, for subscribers.
+pub const ANNOUNCE_EVERY: Duration = Duration::from_secs(1);
+/// The lease of the instance that does.
+const ANNOUNCERS_LEASE: &str = "changes";
 /// How often it is looked for what is kept no longer.
 const RETAIN_EVERY: Duration = Duration::from_secs(86_400);
 /// How many revocations are kept at once.
@@ -76,6 +83,8 @@ pub struct Assembly {
     pub pseudonyms: PseudonymKey,
     /// How breaches are found and told.
     pub breaches: Breaches,
+    /// How changes are announced to subscribers.
+    pub changes: Changes,
     /// Whether the public listener has the page to ask from.
     pub graphiql: bool,
     /// The time.
@@ -89,6 +98,16 @@ pub struct Breaches {
     pub sweep_every: Option<Duration>,
     /// Who is told.
     pub webhook: Option<Webhook>,
+}
+
+/// How changes are announced to subscribers.
+#[derive(Debug)]
+pub struct Changes {
+    /// Whether this instance announces what its callers commit, as soon as they do.
+    pub follow: bool,
+    /// How often the instance that leads looks for what time has changed and for what was left; `None`
+    /// leaves it to [`App::announcer`].
+    pub announce_every: Option<Duration>,
 }
 
 /// Why the program does not start.
@@ -143,6 +162,10 @@ pub struct App {
     db: Db,
     sweeper: Sweeper,
     deliverer: Option<Deliverer>,
+    announcer: Announcer,
+    revocations: Arc<RevocationList>,
+    subscriptions: Subscriptions,
+    drain_timeout: Duration,
     shutdown: CancellationToken,
     background: CancellationToken,
     listeners: JoinSet<()>,
@@ -170,6 +193,7 @@ impl App {
             verifier,
             pseudonyms,
             breaches,
+            changes,
             graphiql,
             clock,
         } = assembly;
@@ -188,8 +212,8 @@ impl App {
             tracing::warn!(%error, "the key set cannot be read yet");
         }
         let revocations = Arc::new(RevocationList::new(clock.clone(), REVOCATIONS));
-        let verifier =
-            TokenVerifier::new(&verifier, keys.clone(), revocations, pseudonyms, clock.clone())?;
+        let (keep, now) = (revocations.clone(), clock.clone());
+        let verifier = TokenVerifier::new(&verifier, keys.clone(), keep, pseudonyms, now)?;
         let authentication = Authentication::new(Arc::new(verifier), db.clone(), clock.clone());
 
         let (shutdown, background) = (CancellationToken::new(), CancellationToken::new());
@@ -209,6 +233,27 @@ impl App {
             tasks.spawn(lease::lead(lease, background.clone(), work));
         }
 
+        let announcer = Announcer::new(db.clone(), clock.clone(), retention.changes());
+        if changes.follow {
+            tasks.spawn(announcer.clone().follow(background.clone()));
+        }
+        if let Some(every) = changes.announce_every {
+            let lease = Lease::new(db.clone(), ANNOUNCERS_LEASE, &clock);
+            let announcer = announcer.clone();
+            let work = move |stop| announcer.clone().run(every, stop).boxed();
+            tasks.spawn(lease::lead(lease, background.clone(), work));
+        }
+        let hub = Arc::new(Hub::default());
+        tasks.spawn(hub.clone().run(db.clone(), background.clone()));
+        let graph = graphql::subgraph();
+        let subscriptions = Subscriptions::new(
+            authentication.clone(),
+            graph.clone(),
+            hub,
+            &limits,
+            shutdown.clone(),
+        );
+
         let checks: Vec<Arc<dyn ReadinessCheck>> =
             vec![Arc::new(DatabaseCheck(db.clone())), Arc::new(KeysCheck(keys))];
         let health = Operations {
@@ -224,14 +269,31 @@ impl App {
             db,
             sweeper,
             deliverer,
+            announcer,
+            revocations,
+            subscriptions: subscriptions.clone(),
+            drain_timeout: limits.drain_timeout,
             shutdown,
             background,
             listeners: JoinSet::new(),
             tasks,
         };
         let serving = [
-            (public, routes(&authentication, &limits, intake.clone(), graphiql)?),
-            (internal, internal_routes(&authentication, &limits, intake.of_any(), &clock)?),
+            (
+                public,
+                routes(&authentication, &graph, &subscriptions, &limits, intake.clone(), graphiql)?,
+            ),
+            (
+                internal,
+                internal_routes(
+                    &authentication,
+                    &graph,
+                    &subscriptions,
+                    &limits,
+                    intake.of_any(),
+                    &clock,
+                )?,
+            ),
             (operations, operations::router(health)),
         ];
         Ok(app.serve(serving, &limits, &clock))
@@ -268,10 +330,26 @@ impl App {
         self.deliverer.as_ref()
     }
 
+    /// What this instance refuses before its time.
+    #[must_use]
+    pub const fn revocations(&self) -> &Arc<RevocationList> {
+        &self.revocations
+    }
+
+    /// What announces changes, to ask for a pass at once.
+    #[must_use]
+    pub const fn announcer(&self) -> &Announcer {
+        &self.announcer
+    }
+
     /// Ends the service: no new connection, requests in flight finish, then the rest.
     pub async fn stop(mut self) {
         self.shutdown.cancel();
         while self.listeners.join_next().await.is_some() {}
+        // Sockets are no requests in flight any more; they close by themselves.
+        if timeout(self.drain_timeout, self.subscriptions.closed()).await.is_err() {
+            tracing::warn!("subscriptions were cut at the end of the drain time");
+        }
         self.background.cancel();
         while self.tasks.join_next().await.is_some() {}
         self.db.close().await;
@@ -300,11 +378,13 @@ fn intake(graphql: &config::Graphql, limits: &Limits) -> Result<Intake, BrokenMa
 /// What users have.
 fn routes(
     authentication: &Authentication,
+    subgraph: &Subgraph,
+    subscriptions: &Subscriptions,
     limits: &Limits,
     intake: Intake,
     graphiql: bool,
 ) -> Result<Router, BrokenResource> {
-    let (graph, rest) = graph(authentication, None, limits, intake)?;
+    let (graph, rest) = graph(authentication, subgraph, None, subscriptions, limits, intake)?;
     let page = if graphiql { http::graphiql::routes() } else { Router::new() };
     Ok(graph.merge(rest.routes(ListenerKind::Public)?).merge(page))
 }
@@ -312,20 +392,25 @@ fn routes(
 /// The graph, as GraphQL and as what REST is made of. With `traced`, whoever asks for a trace has one.
 fn graph(
     authentication: &Authentication,
+    subgraph: &Subgraph,
     traced: Option<Subgraph>,
+    subscriptions: &Subscriptions,
     limits: &Limits,
     intake: Intake,
 ) -> Result<(Router, Rest), BrokenResource> {
-    let subgraph = graphql::subgraph();
     let rest = Rest::new(authentication.clone(), subgraph.clone(), limits)?;
-    let execution = Execution::new(authentication.clone(), subgraph, limits.graphql_cost);
+    let execution = Execution::new(authentication.clone(), subgraph.clone(), limits.graphql_cost);
     let execution = execution.tracing_on(traced);
-    Ok((Router::new().route("/graphql", http::graphql::route(execution, intake, limits)), rest))
+    let front = from_fn_with_state(subscriptions.clone(), subscription::front);
+    let graphql = http::graphql::route(execution, intake, limits).layer(front);
+    Ok((Router::new().route("/graphql", graphql), rest))
 }
 
 /// What the platform's own services have: the same, and ways to report.
 fn internal_routes(
     authentication: &Authentication,
+    subgraph: &Subgraph,
+    subscriptions: &Subscriptions,
     limits: &Limits,
     intake: Intake,
     clock: &SharedClock,
@@ -335,8 +420,8 @@ fn internal_routes(
         limits: BodyLimits::lineage(limits),
         once: Once::new(KeyRule::Optional, limits),
     };
-    let traced = graphql::traced_subgraph(clock.clone());
-    let (graph, rest) = graph(authentication, Some(traced), limits, intake)?;
+    let traced = Some(graphql::traced_subgraph(clock.clone()));
+    let (graph, rest) = graph(authentication, subgraph, traced, subscriptions, limits, intake)?;
     Ok(graph
         .merge(rest.internal_routes(limits)?)
         .route("/api/v1/lineage", post(lineage::ingest).with_state(lineage)))

@@ -10,7 +10,7 @@
 //! db → auth::principal
 //! ```
 //!
-//! A feature (`dataset`, `refresh`, `freshness`, `breach`, `history`, `lineage`, `audit`) reaches
+//! A feature (`dataset`, `refresh`, `freshness`, `breach`, `change`, `history`, `lineage`, `audit`) reaches
 //! another only through its loader or its model. Two exceptions: the graph is one, so `graphql.rs` and `mutation.rs` may use the
 //! GraphQL types of another feature (a dataset has runs, a run has datasets); and every change is
 //! audited, so all of them may use `audit`. `model` files are pure: no database, no GraphQL.
@@ -22,6 +22,7 @@ pub mod auth;
 pub mod batch;
 pub mod breach;
 pub mod call;
+pub mod change;
 pub mod cli;
 pub mod clock;
 pub mod config;
@@ -35,6 +36,7 @@ pub mod http;
 pub mod idempotency;
 pub mod lease;
 pub mod lineage;
+pub mod live;
 pub mod outbound;
 pub mod refresh;
 pub mod retention;

@@ -3,7 +3,7 @@
 //! Invariants: what the refresh states know stands, whatever goes (`refresh::retained`); the audit trail
 //! has no part in this; months go as a whole, by the database's operator role, which sees no row.
 
-use chrono::{DateTime, Days, Utc};
+use chrono::{DateTime, Days, TimeDelta, Utc};
 
 pub use crate::config::Retention;
 use crate::{
@@ -15,6 +15,12 @@ use crate::{
 };
 
 impl Retention {
+    /// For how long changes are kept for those who go on after the last one they saw.
+    #[must_use]
+    pub fn changes(self) -> TimeDelta {
+        TimeDelta::hours(self.changes_hours.into())
+    }
+
     /// The instant before which runs and events are kept no longer at `now`; none if all are kept.
     #[must_use]
     pub fn horizon(self, now: DateTime<Utc>) -> Option<DateTime<Utc>> {

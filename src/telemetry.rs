@@ -157,6 +157,22 @@ fn describe() {
         Unit::Seconds,
         "How long the oldest event has waited that the receiver did not take."
     );
+    describe_counter!(
+        "drr_changes_announced_total",
+        "Changes of freshness and run events put into the logs of subscribers, by log."
+    );
+    describe_gauge!(
+        "drr_change_announcement_lag_seconds",
+        Unit::Seconds,
+        "How long the oldest of what a pass over all tenants found had been due."
+    );
+    describe_gauge!("drr_subscriptions_open", "Open subscriptions, by transport.");
+    describe_counter!("drr_subscription_messages_total", "Answers of subscriptions, by transport.");
+    describe_counter!(
+        "drr_subscription_ends_total",
+        "Subscriptions that ended, by transport and reason: client, token, lag, stall, shutdown, failure."
+    );
+    describe_counter!("drr_websocket_closes_total", "Sockets that this side closed, by code.");
     describe_gauge!("drr_lease_held", "Whether this instance leads, by lease.");
     describe_counter!(
         "drr_lineage_edges_left_out_total",

@@ -22,6 +22,7 @@ mod m0008_breaches;
 mod m0009_once;
 mod m0010_verdicts;
 mod m0011_history;
+mod m0012_changes;
 mod rls;
 
 /// The list of steps, in order.
@@ -43,6 +44,7 @@ impl MigratorTrait for Migrator {
             Box::new(m0009_once::Migration),
             Box::new(m0010_verdicts::Migration),
             Box::new(m0011_history::Migration),
+            Box::new(m0012_changes::Migration),
         ]
     }
 }

@@ -26,7 +26,7 @@ pub mod verifier;
 
 pub use jwks::{JwksSource, KeySettings, KeySource};
 pub use principal::{Principal, TenantId, TokenKind};
-pub use revocation::RevocationList;
+pub use revocation::{Revocation, RevocationList};
 pub use subject::PseudonymKey;
 pub use token_error::TokenError;
 pub use verifier::{TokenVerifier, VerifierSettings};

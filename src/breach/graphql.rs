@@ -1,12 +1,13 @@
 //! Breaches in the graph.
 
-use async_graphql::{Context, Enum, ID, Object, SimpleObject};
+use async_graphql::{Context, Enum, ID, Object, SimpleObject, Subscription};
 use chrono::{DateTime, Utc};
-use serde::{Deserialize, Serialize};
+use futures::{Stream, StreamExt};
 use uuid::Uuid;
 
 pub use super::mutation::BreachMutation;
 use super::{
+    feed::BreachFeed,
     loader::{BreachPage, BreachPages, Breaches, Mutes, OpenBreaches},
     model,
     repository::{self, BreachPosition, Event, Filter, Record},
@@ -22,7 +23,9 @@ use crate::{
         errors::{Nullable, nullable},
         scalars::{BigInt, uuid},
         shared,
+        subscription::{self, Cursor, cursor, selection},
     },
+    live,
     refresh::graphql::RefreshRun,
 };
 
@@ -311,19 +314,16 @@ impl FreshnessEvent {
     async fn breach(&self, context: &Context<'_>) -> Nullable<Breach> {
         nullable(Breach::load(context, self.0.breach_id?).await)
     }
-}
 
-/// The place of an event: its number.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub struct FreshnessEventCursor {
-    /// The number of the last event before it.
-    pub sequence: i64,
-}
-
-impl Place for FreshnessEventCursor {
-    fn is_possible(&self) -> bool {
-        self.sequence >= 0
+    /// Its place among the events, to go on after.
+    async fn cursor(&self) -> String {
+        FreshnessEventCursor::at(self.0.sequence).text()
     }
+}
+
+cursor! {
+    /// The place of an event: its number.
+    pub struct FreshnessEventCursor { sequence }
 }
 
 async fn events(
@@ -334,9 +334,9 @@ async fn events(
     let call = call(context)?;
     call.authorize(Operation::BreachRead)?;
     let page = Page::<FreshnessEventCursor>::parse(first, after, 50)?;
-    let last = page.after.map_or(0, |after| after.sequence);
+    let last = page.after.map_or(0, |after| after.sequence());
     let rows = repository::events(&call.db().read().await?, last, page.limit()).await?;
-    let place = |event: &Event| FreshnessEventCursor { sequence: event.sequence };
+    let place = |event: &Event| FreshnessEventCursor::at(event.sequence);
     Ok(page.connection(rows.into_iter().map(|event| (place(&event), FreshnessEvent(event)))))
 }
 
@@ -400,5 +400,36 @@ impl BreachQuery {
     #[graphql(entity)]
     async fn find_breach_by_id(&self, context: &Context<'_>, id: ID) -> Nullable<Breach> {
         nullable(Breach::with_id(context, &id).await)
+    }
+}
+
+/// What can be followed of breaches.
+#[derive(Debug, Default)]
+pub struct BreachSubscription;
+
+#[Subscription]
+impl BreachSubscription {
+    /// What happens to breaches, as `freshnessEvents` has it: one item for each event, in their order.
+    #[expect(clippy::too_many_arguments, reason = "they are the field's")]
+    async fn breaches(
+        &self,
+        context: &Context<'_>,
+        #[graphql(desc = "Only of these datasets; 200 at the most.")] dataset_ids: Option<Vec<ID>>,
+        #[graphql(desc = "Only of datasets of this namespace.")] namespace: Option<String>,
+        #[graphql(desc = "Only of datasets of this domain.")] domain: Option<String>,
+        #[graphql(desc = "Only of breaches of this level.")] level: Option<BreachLevel>,
+        #[graphql(
+            desc = "Go on after this cursor, of an item or of `freshnessEvents`; without one, with \
+                          what happens from now on."
+        )]
+        after: Option<String>,
+    ) -> Result<impl Stream<Item = FreshnessEvent>> {
+        call(context)?.authorize(Operation::BreachRead)?;
+        let feed = BreachFeed {
+            selection: selection(dataset_ids, namespace, domain)?,
+            level: level.map(|level| model::Level::from(level).as_str()),
+        };
+        let place = live::Place::new(feed, FreshnessEventCursor::read(after.as_deref())?);
+        Ok(subscription::items(context, place)?.map(FreshnessEvent))
     }
 }

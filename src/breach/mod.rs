@@ -13,6 +13,7 @@
 
 pub mod command;
 pub mod delivery;
+mod feed;
 pub mod graphql;
 pub mod loader;
 pub mod model;

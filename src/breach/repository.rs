@@ -1,5 +1,7 @@
 //! Breaches, events and mutes, read.
 
+use std::collections::HashSet;
+
 use chrono::{DateTime, Utc};
 use entity::{freshness_breach, freshness_event};
 use sea_orm::{FromQueryResult, Value};
@@ -7,7 +9,11 @@ use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use super::model::{Level, State};
-use crate::{db::TenantTx, error::Result};
+use crate::{
+    db::TenantTx,
+    error::Result,
+    live::{Bounds, Selection},
+};
 
 /// A breach as it is stored.
 pub type Record = freshness_breach::Model;
@@ -167,4 +173,44 @@ const EVENTS: &str = "SELECT * FROM freshness_event WHERE sequence > $1 ORDER BY
 /// Whatever the database answers.
 pub async fn events(tx: &TenantTx, after: i64, limit: u32) -> Result<Vec<Event>> {
     Ok(tx.query_sql(EVENTS, [after.into(), i64::from(limit).into()]).await?)
+}
+
+const EVENT_BOUNDS: &str =
+    "SELECT coalesce(max(sequence), 0) AS head, 0::bigint AS dropped FROM freshness_event";
+
+/// The first and the last number of an event.
+///
+/// # Errors
+/// Whatever the database answers.
+pub(super) async fn event_bounds(tx: &TenantTx) -> Result<Bounds> {
+    Ok(tx.query_sql(EVENT_BOUNDS, []).await?.pop().unwrap_or_default())
+}
+
+#[derive(FromQueryResult)]
+struct Selected {
+    dataset_id: Uuid,
+}
+
+const SELECTED: &str = "
+SELECT dataset_id FROM dataset_registry
+ WHERE dataset_id = ANY ($1) AND (cardinality($2::uuid[]) = 0 OR dataset_id = ANY ($2))
+   AND ($3::text IS NULL OR namespace = $3) AND ($4::text IS NULL OR domain = $4)";
+
+/// Those of these datasets that are asked for.
+///
+/// # Errors
+/// Whatever the database answers.
+pub(super) async fn selected(
+    tx: &TenantTx,
+    datasets: Vec<Uuid>,
+    selection: &Selection,
+) -> Result<HashSet<Uuid>> {
+    let values = [
+        datasets.into(),
+        selection.datasets.clone().into(),
+        selection.namespace.clone().into(),
+        selection.domain.clone().into(),
+    ];
+    let rows: Vec<Selected> = tx.query_sql(SELECTED, values).await?;
+    Ok(rows.into_iter().map(|row| row.dataset_id).collect())
 }

@@ -10,6 +10,7 @@ use crate::{
     db::{TenantTx, records},
     error::{Error, Result},
     freshness::model::Basis,
+    live::{self, Topic},
 };
 
 // Not held by ingestion. A statement of its own, so that the next one's snapshot is of after it. The
@@ -202,7 +203,7 @@ SELECT current_tenant(), (SELECT coalesce(max(sequence), 0) FROM freshness_event
 /// Appends events, in this order. The tenant's events must be [locked](lock).
 pub(super) async fn tell(tx: &TenantTx, events: &[NewEvent], now: DateTime<Utc>) -> Result<()> {
     tx.execute_sql(TELL, [records(events)?, now.into()]).await?;
-    Ok(())
+    live::notify(tx, Topic::Breaches).await
 }
 
 #[derive(FromQueryResult)]

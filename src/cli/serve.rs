@@ -6,7 +6,7 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use super::{Common, Failure, database::Database};
 use crate::{
-    app::{App, Assembly, Breaches, SWEEP_EVERY},
+    app::{ANNOUNCE_EVERY, App, Assembly, Breaches, Changes, SWEEP_EVERY},
     auth::{JwksSource, KeySettings, PseudonymKey, VerifierSettings},
     breach::webhook::{SigningSecret, Webhook},
     clock::SystemClock,
@@ -69,6 +69,7 @@ pub(super) async fn start(
         pseudonyms: pseudonym_key(settings)?,
         graphiql: settings.graphiql,
         breaches: Breaches { sweep_every: Some(SWEEP_EVERY), webhook: webhook(settings)? },
+        changes: Changes { follow: true, announce_every: Some(ANNOUNCE_EVERY) },
         clock: Arc::new(SystemClock),
     })
     .await?;

@@ -98,6 +98,8 @@ pub struct Graphql {
 pub struct Retention {
     /// For how many days runs and their events are kept; 0 for ever.
     pub runs_days: u32,
+    /// For how many hours subscribers can go on after what they saw last.
+    pub changes_hours: u32,
 }
 
 /// Where to listen.
@@ -181,6 +183,8 @@ pub struct Limits {
     pub graphql_body_bytes: usize,
     /// A GraphQL document's text, depth of brackets and tokens.
     pub graphql_document: DocumentLimits,
+    /// Subscriptions.
+    pub subscriptions: SubscriptionLimits,
     /// What a GraphQL document may cost, by what the SDL says of costs.
     pub graphql_cost: u64,
     /// Bytes of all GraphQL documents that are kept parsed.
@@ -210,6 +214,23 @@ pub struct DocumentLimits {
     pub values: usize,
     /// Entities that it asks for.
     pub representations: usize,
+}
+
+/// How many subscriptions there may be, and how they may behave.
+#[derive(Debug, Clone, Copy, Serialize)]
+pub struct SubscriptionLimits {
+    /// Open at once, of all tenants.
+    pub total: usize,
+    /// Open at once, of one tenant.
+    pub per_tenant: usize,
+    /// Open at once on one socket.
+    pub per_connection: usize,
+    /// How long a socket may take to say whose it is.
+    pub init_timeout: Duration,
+    /// How often a sign of life is sent.
+    pub heartbeat: Duration,
+    /// How long a message may take to be written.
+    pub stall_timeout: Duration,
 }
 
 /// The log.

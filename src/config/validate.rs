@@ -4,7 +4,8 @@ use std::{net::SocketAddr, path::PathBuf, str::FromStr, time::Duration};
 
 use super::{
     Alerts, Auth, ConfigError, Database, DatabaseUrl, DocumentLimits, Environment, Graphql, Jwks,
-    Limits, Listen, Log, LogFormat, Retention, Secret, Settings, keys, read_secret_file,
+    Limits, Listen, Log, LogFormat, Retention, Secret, Settings, SubscriptionLimits, keys,
+    read_secret_file,
     sources::{Resolved, invalid_or_unknown},
 };
 
@@ -25,7 +26,10 @@ pub(super) fn settings(from: &Resolved) -> Result<Settings, ConfigError> {
         alerts: alerts(from)?,
         graphql: graphql(from)?,
         limits: limits(from)?,
-        retention: Retention { runs_days: required(from, "retention.runs_days")? },
+        retention: Retention {
+            runs_days: required(from, "retention.runs_days")?,
+            changes_hours: required(from, "retention.changes_hours")?,
+        },
         log: log(from)?,
     };
     Ok(settings)
@@ -194,6 +198,14 @@ fn limits(from: &Resolved) -> Result<Limits, ConfigError> {
             directives: required(from, "limits.graphql_directives")?,
             values: required(from, "limits.graphql_values")?,
             representations: required(from, "limits.graphql_representations")?,
+        },
+        subscriptions: SubscriptionLimits {
+            total: required(from, "limits.subscriptions")?,
+            per_tenant: required(from, "limits.subscriptions_per_tenant")?,
+            per_connection: required(from, "limits.subscriptions_per_connection")?,
+            init_timeout: milliseconds(from, "limits.subscription_init_timeout_ms")?,
+            heartbeat: milliseconds(from, "limits.subscription_heartbeat_ms")?,
+            stall_timeout: milliseconds(from, "limits.subscription_stall_timeout_ms")?,
         },
         graphql_cost: required(from, "limits.graphql_cost")?,
         graphql_document_cache_bytes: required(from, "limits.graphql_document_cache_bytes")?,

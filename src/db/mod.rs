@@ -7,11 +7,13 @@
 //!
 //! What the program does for itself, without a tenant's rows, is in [`maintenance`] and
 //! [`operator`]; what it checks before it serves is in [`safety`]. Its own tasks reach a tenant by
-//! [`Db::of_due`]`(&DueTenant)`: for a tenant that the database itself has named, and no other.
+//! [`Db::of_due`]`(&DueTenant)`: for a tenant that the database itself has named, or to whose rows a
+//! caller has just written through this door, and no other.
 
 mod abandoned;
 pub mod embedded;
 mod error;
+mod listen;
 pub mod maintenance;
 mod nonce;
 pub mod operator;
@@ -19,6 +21,7 @@ mod pool;
 pub mod safety;
 mod tenant;
 
+pub use listen::{Heard, Listener};
 pub use pool::{Db, DbSettings};
 /// How to log in to a server: for those who compose the program, and cannot connect themselves.
 pub use sqlx::postgres::PgConnectOptions;

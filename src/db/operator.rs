@@ -20,8 +20,9 @@ use super::{
 };
 use crate::{auth::TenantId, error::Error};
 
-/// A tenant that the database itself has named as one with something due. There is no other way to
-/// one: that a request came to [`Db::of_due`] with a tenant of its choice cannot be written down.
+/// A tenant that the database itself has named as one with something due, or to whose rows a verified
+/// caller has just written. There is no other way to one: that a request came to [`Db::of_due`] with a
+/// tenant of its choice cannot be written down.
 #[derive(Debug, Clone)]
 pub struct DueTenant {
     tenant: TenantId,
@@ -29,6 +30,11 @@ pub struct DueTenant {
 }
 
 impl DueTenant {
+    /// One of whose rows a transaction has just been committed.
+    pub(super) const fn of_commit(tenant: TenantId) -> Self {
+        Self { tenant, since: DateTime::UNIX_EPOCH }
+    }
+
     /// Which one.
     #[must_use]
     pub const fn tenant(&self) -> &TenantId {
@@ -49,9 +55,12 @@ pub enum Due {
     Breaches,
     /// An event to be delivered.
     Deliveries,
+    /// A change to be announced.
+    Changes,
 }
 
 const BREACHES: &str = "SELECT tenant, due_since FROM tenants_with_breaches_due($1)";
+const CHANGES: &str = "SELECT tenant, due_since FROM tenants_with_changes_due($1)";
 const DELIVERIES: &str = "SELECT tenant, due_since FROM tenants_with_deliveries_due($1)";
 
 /// The tenants with something due at `now`, in one round trip however many there are.
@@ -62,6 +71,7 @@ pub async fn tenants_with(db: &Db, due: Due, now: DateTime<Utc>) -> Result<Vec<D
     let sql = match due {
         Due::Breaches => BREACHES,
         Due::Deliveries => DELIVERIES,
+        Due::Changes => CHANGES,
     };
     let rows = as_operator(db, sqlx::query(sql).bind(now)).await?;
     let due = |row: &PgRow| {

@@ -8,7 +8,7 @@ use sqlx::{
     postgres::{PgConnectOptions, PgPoolOptions},
 };
 
-use super::{abandoned::Canceller, operator::DueTenant, tenant::TenantDb};
+use super::{abandoned::Canceller, listen::Commits, operator::DueTenant, tenant::TenantDb};
 use crate::{auth::Principal, error::Error};
 
 /// How to reach the database.
@@ -31,7 +31,9 @@ pub struct DbSettings {
 pub struct Db {
     pool: PgPool,
     canceller: Canceller,
+    connect: PgConnectOptions,
     settings: Arc<DbSettings>,
+    commits: Arc<Commits>,
 }
 
 impl Db {
@@ -56,8 +58,8 @@ impl Db {
             .after_connect(|connection, _| Box::pin(async { is_new(connection).await }))
             .before_acquire(|connection, _| Box::pin(async { is_clean(connection).await }))
             .connect_lazy_with(connect.clone());
-        let canceller = Canceller::new(connect);
-        Self { pool, canceller, settings: Arc::new(settings) }
+        let canceller = Canceller::new(connect.clone());
+        Self { pool, canceller, connect, settings: Arc::new(settings), commits: Arc::default() }
     }
 
     /// The database as this caller may see it.
@@ -69,7 +71,7 @@ impl Db {
     /// A tenant's database for the program's own tasks, which have no caller and so no token.
     ///
     /// Not to be reached with anything that a request says: a [`DueTenant`] is made by the database's
-    /// own list of tenants and by nothing else. // D22
+    /// own list of tenants, or by the commit of a caller's own transaction, and by nothing else. // D22
     #[must_use]
     pub fn of_due(&self, tenant: &DueTenant) -> TenantDb {
         TenantDb::of_own_task(self.clone(), tenant.tenant().clone())
@@ -96,6 +98,15 @@ impl Db {
 
     pub(super) const fn canceller(&self) -> &Canceller {
         &self.canceller
+    }
+
+    /// As the pool connects.
+    pub(super) const fn connect_options(&self) -> &PgConnectOptions {
+        &self.connect
+    }
+
+    pub(super) const fn commits(&self) -> &Arc<Commits> {
+        &self.commits
     }
 
     pub(super) fn settings(&self) -> &DbSettings {

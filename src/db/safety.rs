@@ -168,13 +168,14 @@ SELECT c.relname::text FROM pg_class c
 
 /// A table or partition whose triggers are not those of the guard (`m0009_once`): the right function,
 /// for every kind of statement, switched on. The tables named first need none: what is in them is about
-/// requests, not about a tenant's data. // D44
+/// requests, or repeats what audited changes did. // D44
 const UNAUDITED: &str = "
 WITH guarded AS (
   SELECT c.oid, c.relname FROM pg_class c
     JOIN pg_attribute a ON a.attrelid = c.oid AND a.attname = 'tenant_id' AND NOT a.attisdropped
    WHERE c.relnamespace = $1::regnamespace AND c.relkind IN ('r', 'p')
-     AND c.relname NOT IN ('idempotency_record', 'token_nonce', 'tenant_directory')
+     AND c.relname NOT IN ('idempotency_record', 'token_nonce', 'tenant_directory', 'change_mark',
+                           'change_head', 'freshness_announced', 'freshness_change', 'run_event_batch')
 ), expected (oid, relname, name, function, kind) AS (
   -- The bits of tgtype: 1 row, 2 before, 4 insert, 8 delete, 16 update, 32 truncate.
   SELECT oid, relname, 'audit_owed', 'owe_audit_event', 2 + 4 + 8 + 16 + 32 FROM guarded

@@ -1,6 +1,6 @@
 //! One tenant's view of the database, and the only transaction there is.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use migration::GroupRole;
 use sea_orm::{
@@ -17,7 +17,10 @@ use sqlx::{
 use sqlx_core::transaction::TransactionManager;
 use tokio::{sync::Mutex, time::Instant};
 
-use super::pool::{Backend, Db};
+use super::{
+    listen::Commits,
+    pool::{Backend, Db},
+};
 use crate::{
     auth::{Principal, TenantId, policy::Role},
     error::Error,
@@ -30,6 +33,8 @@ pub struct TenantDb {
     tenant: TenantId,
     reading_as: GroupRole,
     deadline: Option<Instant>,
+    /// Who is told of commits: not of those of the program's own tasks.
+    commits: Option<Arc<Commits>>,
 }
 
 /// How much longer than the rest of its request a statement may run in the server: it is cancelled at
@@ -42,19 +47,20 @@ impl TenantDb {
             Role::Auditor => GroupRole::Auditor,
             _ => GroupRole::Reader,
         };
-        Self { db, tenant: principal.tenant().clone(), reading_as, deadline: None }
+        let (tenant, commits) = (principal.tenant().clone(), Some(db.commits().clone()));
+        Self { db, tenant, reading_as, deadline: None, commits }
     }
 
     /// The same, for work that nobody waits for after `deadline`.
     #[must_use]
-    pub const fn until(mut self, deadline: Instant) -> Self {
+    pub fn until(mut self, deadline: Instant) -> Self {
         self.deadline = Some(deadline);
         self
     }
 
     /// For the program's own tasks; see [`Db::of_due`].
     pub(super) const fn of_own_task(db: Db, tenant: TenantId) -> Self {
-        Self { db, tenant, reading_as: GroupRole::Reader, deadline: None }
+        Self { db, tenant, reading_as: GroupRole::Reader, deadline: None, commits: None }
     }
 
     /// A read-only transaction. Dropping it ends it; there is nothing to commit.
@@ -63,7 +69,7 @@ impl TenantDb {
     /// [`Error::Unavailable`] when no connection can be had, [`Error::DeadlineExceeded`] after the
     /// deadline.
     pub async fn read(&self) -> Result<TenantTx, Error> {
-        self.begin("BEGIN READ ONLY", self.reading_as).await
+        self.begin("BEGIN READ ONLY", self.reading_as, None).await
     }
 
     /// A transaction that may write. Dropping it without [`TenantTx::commit`] undoes it.
@@ -71,12 +77,17 @@ impl TenantDb {
     /// # Errors
     /// As for [`Self::read`].
     pub async fn write(&self) -> Result<TenantTx, Error> {
-        self.begin("BEGIN", GroupRole::Writer).await
+        self.begin("BEGIN", GroupRole::Writer, self.commits.clone()).await
     }
 
     /// The tenant and the role go with the BEGIN, in one message: there is no moment at which the
     /// transaction is open and the tenant is not set. // D21
-    async fn begin(&self, begin: &str, role: GroupRole) -> Result<TenantTx, Error> {
+    async fn begin(
+        &self,
+        begin: &str,
+        role: GroupRole,
+        commits: Option<Arc<Commits>>,
+    ) -> Result<TenantTx, Error> {
         let settings = self.db.settings();
         let timeout = milliseconds(self.statement_timeout()?);
         let sql = format!(
@@ -90,7 +101,7 @@ impl TenantDb {
         metrics::counter!("drr_db_transactions_total").increment(1);
         let connection = Some(connection);
         let session = Mutex::new(Session { connection, backend, running: false, unsettled: 0 });
-        Ok(TenantTx { db: self.db.clone(), tenant: self.tenant.clone(), session })
+        Ok(TenantTx { db: self.db.clone(), tenant: self.tenant.clone(), session, commits })
     }
 
     /// How long a statement may run that begins now.
@@ -150,6 +161,7 @@ pub struct TenantTx {
     db: Db,
     tenant: TenantId,
     session: Mutex<Session>,
+    commits: Option<Arc<Commits>>,
 }
 
 #[derive(Debug)]
@@ -208,7 +220,12 @@ impl TenantTx {
             return Err(Error::internal(Unsettled));
         }
         let connection = session.connection().map_err(super::error::mapped)?;
-        PgTransactionManager::commit(connection).await.map_err(super::error::mapped)
+        let committed = PgTransactionManager::commit(connection).await;
+        // Told of one that failed as well: it may have been written all the same.
+        if let Some(commits) = &self.commits {
+            commits.add(&self.tenant);
+        }
+        committed.map_err(super::error::mapped)
     }
 
     /// Withholds an answer that has another tenant's row in it, which only a broken policy can let

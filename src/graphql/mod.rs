@@ -16,20 +16,22 @@ mod me;
 pub mod rights;
 pub mod scalars;
 pub mod sdl;
+pub mod subscription;
 pub mod trace;
 
 use self::{entities::Root, trace::FederatedTracing};
 pub use document::Document;
 pub use inputs::InputTypes;
 
-use async_graphql::{Context, EmptySubscription, MergedObject, Request, Schema, SchemaBuilder};
+use async_graphql::{Context, MergedObject, MergedSubscription, Request, Schema, SchemaBuilder};
 
 use crate::{
     breach::{
-        graphql::{BreachMutation, BreachQuery},
+        graphql::{BreachMutation, BreachQuery, BreachSubscription},
         loader::{BreachPages, Breaches, Mutes, OpenBreaches},
     },
     call::Call,
+    change::graphql::ChangeSubscription,
     clock::SharedClock,
     dataset::{
         graphql::{DatasetMutation, DatasetQuery},
@@ -55,9 +57,13 @@ pub struct Query(BreachQuery, DatasetQuery, FreshnessQuery, RefreshQuery, me::Me
 #[derive(Debug, Default, MergedObject)]
 pub struct Mutation(BreachMutation, DatasetMutation, FreshnessMutation, RefreshMutation);
 
+/// Everything that can be followed.
+#[derive(Debug, Default, MergedSubscription)]
+pub struct Subscription(BreachSubscription, ChangeSubscription);
+
 /// The schema of the subgraph.
-pub type Subgraph = Schema<Root<Query>, Mutation, EmptySubscription>;
-type Builder = SchemaBuilder<Root<Query>, Mutation, EmptySubscription>;
+pub type Subgraph = Schema<Root<Query>, Mutation, Subscription>;
+type Builder = SchemaBuilder<Root<Query>, Mutation, Subscription>;
 
 /// How deep a selection may be nested. The deepest that the graph makes sense of is about half.
 const MAX_DEPTH: usize = 24;
@@ -79,8 +85,9 @@ pub fn traced_subgraph(clock: SharedClock) -> Subgraph {
 }
 
 fn builder() -> Builder {
-    Schema::build(Root(Query::default()), Mutation::default(), EmptySubscription)
+    Schema::build(Root(Query::default()), Mutation::default(), Subscription::default())
         .enable_federation()
+        .enable_subscription_in_federation()
         .disable_suggestions()
         .limit_depth(MAX_DEPTH)
 }

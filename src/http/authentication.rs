@@ -41,16 +41,29 @@ impl Authentication {
     /// to verify it with cannot be had.
     pub async fn call(&self, headers: &HeaderMap, correlation_id: &CorrelationId) -> Result<Call> {
         let token = bearer(headers).ok_or(Error::Unauthenticated)?;
+        let call = self.verified(token, correlation_id).await?;
+        self.spend(call.principal()).await?;
+        Ok(call)
+    }
+
+    /// A call by whoever has this token, without using it up if it is for one use: for what goes on
+    /// under a token that was let in, and asks again whether it still holds.
+    ///
+    /// # Errors
+    /// As for [`Self::call`].
+    pub async fn verified(&self, token: &str, correlation_id: &CorrelationId) -> Result<Call> {
         let principal = self.verifier.verify(token).await?;
         tracing::Span::current().record("tenant", principal.tenant().as_str());
-        self.spend(&principal).await?;
         let correlation_id = correlation_id.as_str().into();
         Ok(Call::new(Arc::new(principal), &self.db, self.clock.clone(), correlation_id))
     }
 
     /// Uses up a token that is for one use, durably and before the call begins, so that no other
     /// instance takes it and no restart forgets it. Any other token passes. // D43
-    async fn spend(&self, principal: &Principal) -> Result<()> {
+    ///
+    /// # Errors
+    /// [`Error::Unauthenticated`] for one that was used.
+    pub async fn spend(&self, principal: &Principal) -> Result<()> {
         let Some(nonce) = principal.nonce() else { return Ok(()) };
         // It may be accepted for so long after its end, by a clock that differs as much from ours.
         let until = principal.expires_at() + 2 * MAXIMUM_LEEWAY;
@@ -64,12 +77,17 @@ impl Authentication {
 }
 
 /// The token of `Authorization: Bearer <token>` (RFC 6750), if there is one such header.
-fn bearer(headers: &HeaderMap) -> Option<&str> {
+pub fn bearer(headers: &HeaderMap) -> Option<&str> {
     let mut values = headers.get_all(header::AUTHORIZATION).into_iter();
     let value = values.next()?.to_str().ok()?;
     if values.next().is_some() {
         return None;
     }
+    bearer_of(value)
+}
+
+/// The token of `Bearer <token>`.
+pub fn bearer_of(value: &str) -> Option<&str> {
     let (scheme, token) = value.split_once(' ')?;
     scheme.eq_ignore_ascii_case("bearer").then(|| token.trim())
 }

@@ -27,6 +27,7 @@ pub(super) struct Activity {
     begun: AtomicU64,
     ended: AtomicU64,
     multiplexed: AtomicBool,
+    upgraded: AtomicBool,
 }
 
 /// A request that is being handled.
@@ -41,6 +42,11 @@ impl Activity {
             self.multiplexed.store(true, Ordering::Relaxed);
         }
         InFlight(self.clone())
+    }
+
+    /// The connection is no HTTP connection any more: its clocks are somebody else's.
+    pub(super) fn upgrade(&self) {
+        self.upgraded.store(true, Ordering::Relaxed);
     }
 
     fn in_flight(&self) -> bool {
@@ -65,6 +71,8 @@ pub(super) struct IdleStream<S> {
     /// When the head that has begun must be complete, and how many requests had begun before it.
     head: Option<(Instant, u64)>,
     alarm: Pin<Box<Sleep>>,
+    /// What is held for as long as the connection is there, whatever it becomes.
+    _held: Option<Box<dyn std::fmt::Debug + Send + Sync>>,
 }
 
 impl<S> IdleStream<S> {
@@ -78,10 +86,29 @@ impl<S> IdleStream<S> {
         // A connection owes its first head from the start.
         let head = Some((now + header_timeout, 0));
         let alarm = Box::pin(tokio::time::sleep_until(now + header_timeout.min(idle_timeout)));
-        Self { stream, activity, idle_timeout, header_timeout, last_byte: now, head, alarm }
+        Self {
+            stream,
+            activity,
+            idle_timeout,
+            header_timeout,
+            last_byte: now,
+            head,
+            alarm,
+            _held: None,
+        }
+    }
+
+    /// Keeps something until the connection is closed.
+    pub(super) fn holding(mut self, held: impl std::fmt::Debug + Send + Sync + 'static) -> Self {
+        self._held = Some(Box::new(held));
+        self
     }
 
     fn bytes_came(&mut self) {
+        if self.activity.upgraded.load(Ordering::Relaxed) {
+            self.head = None;
+            return;
+        }
         let now = Instant::now();
         self.last_byte = now;
         let begun = self.activity.begun.load(Ordering::Relaxed);
@@ -102,6 +129,9 @@ impl<S> IdleStream<S> {
 
     /// Called whenever nothing moves: an error once a clock has run out.
     fn poll_silence(&mut self, context: &mut Context<'_>) -> Poll<io::Error> {
+        if self.activity.upgraded.load(Ordering::Relaxed) {
+            return Poll::Pending;
+        }
         loop {
             ready!(self.alarm.as_mut().poll(context));
             let now = Instant::now();

@@ -10,7 +10,7 @@
 //! ```
 //!
 //! GraphQL is [`subgraph`] behind [`graphql`]; REST ([`rest`]) asks the same graph, and so does the page
-//! that [`graphiql`] serves.
+//! that [`graphiql`] serves; [`subscription`] asks it again whenever there is more.
 //!
 //! [`assemble`] puts the common part around a listener's routes. A panic is caught inside the
 //! metrics, so that it counts as the 500 that it becomes.
@@ -49,6 +49,7 @@ pub mod problem;
 pub mod rest;
 pub mod server;
 pub mod subgraph;
+pub mod subscription;
 #[cfg(test)]
 mod tests;
 

@@ -9,6 +9,7 @@ use axum::{
     Router,
     body::Body,
     extract::{ConnectInfo, Request},
+    http::StatusCode,
     response::Response,
 };
 use hyper::body::Incoming;
@@ -164,8 +165,7 @@ struct Connection {
 
 impl Connection {
     async fn run(self, watcher: hyper_util::server::graceful::Watcher, cut: CancellationToken) {
-        let open = metrics::gauge!(telemetry::HTTP_CONNECTIONS, "listener" => self.kind.as_str());
-        open.increment(1.0);
+        let counted = Counted::new(self.kind, self.permit);
         // Small answers must not wait for the acknowledgement of earlier ones.
         if let Err(error) = self.stream.set_nodelay(true) {
             tracing::debug!(%error, "no TCP_NODELAY");
@@ -176,7 +176,8 @@ impl Connection {
             activity.clone(),
             self.limits.header_timeout,
             self.limits.idle_timeout,
-        );
+        )
+        .holding(counted);
         let (router, peer) = (self.router, self.peer);
         let service = hyper::service::service_fn(move |request: hyper::Request<Incoming>| {
             handle(router.clone(), activity.clone(), peer, request)
@@ -186,8 +187,27 @@ impl Connection {
         if let Some(Err(error)) = cut.run_until_cancelled(watcher.watch(connection)).await {
             tracing::debug!(%error, "a connection ended early");
         }
-        open.decrement(1.0);
-        drop(self.permit);
+    }
+}
+
+/// A connection that is open, also once it is a WebSocket: then hyper is done with it.
+#[derive(Debug)]
+struct Counted {
+    kind: ListenerKind,
+    _permit: Option<OwnedSemaphorePermit>,
+}
+
+impl Counted {
+    fn new(kind: ListenerKind, permit: Option<OwnedSemaphorePermit>) -> Self {
+        metrics::gauge!(telemetry::HTTP_CONNECTIONS, "listener" => kind.as_str()).increment(1.0);
+        Self { kind, _permit: permit }
+    }
+}
+
+impl Drop for Counted {
+    fn drop(&mut self) {
+        metrics::gauge!(telemetry::HTTP_CONNECTIONS, "listener" => self.kind.as_str())
+            .decrement(1.0);
     }
 }
 
@@ -200,5 +220,9 @@ async fn handle(
     let _in_flight = activity.begin(request.version());
     let mut request: Request = request.map(Body::new);
     request.extensions_mut().insert(ConnectInfo(peer));
-    router.call(request).await
+    let response = router.call(request).await;
+    if response.as_ref().is_ok_and(|it| it.status() == StatusCode::SWITCHING_PROTOCOLS) {
+        activity.upgrade();
+    }
+    response
 }

@@ -6,7 +6,7 @@ use uuid::Uuid;
 
 pub use super::{
     external::graphql::{ExternalVerdict, verdicts},
-    mutation::RefreshMutation,
+    mutation::{RefreshMutation, RunEventType},
 };
 use super::{
     loader::{LogsOfRuns, RunPage, RunPages, Runs, States},

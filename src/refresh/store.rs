@@ -156,7 +156,9 @@ struct InsertedEvent {
     content_hash: Vec<u8>,
 }
 
+// The mark is what the events are announced by (`crate::change`).
 const INSERT_EVENTS: &str = "
+WITH added AS (
 INSERT INTO run_event (tenant_id, event_time, content_hash, kind, run_id, event_type, producer,
                        payload, recorded_at)
 SELECT current_tenant(), event_time, decode(content_hash, 'hex'), kind, run_id, event_type, producer,
@@ -166,7 +168,15 @@ SELECT current_tenant(), event_time, decode(content_hash, 'hex'), kind, run_id, 
     producer text, payload jsonb)
  ORDER BY event_time, content_hash
 ON CONFLICT DO NOTHING
-RETURNING content_hash";
+RETURNING event_time, content_hash, run_id, event_type
+), marked AS (
+INSERT INTO change_mark (tenant_id, run_ids, event_types, event_times, recorded_at)
+SELECT current_tenant(), array_agg(run_id ORDER BY event_time, content_hash),
+       array_agg(event_type ORDER BY event_time, content_hash),
+       array_agg(event_time ORDER BY event_time, content_hash), $2
+  FROM added WHERE run_id IS NOT NULL HAVING count(*) > 0
+)
+SELECT content_hash FROM added";
 
 /// Adds events; answers which of them were not there yet.
 pub(super) async fn insert_events(

@@ -7,13 +7,14 @@ use std::{
 };
 
 use drr::{
-    app::{App, Assembly, Breaches, StartError},
+    app::{App, Assembly, Breaches, Changes, StartError},
     auth::{
-        JwksSource, KeySettings, PseudonymKey, TenantId, VerifierSettings,
+        JwksSource, KeySettings, PseudonymKey, Revocation, TenantId, VerifierSettings,
         policy::Role,
         signing::{DevelopmentKey, TokenRequest},
     },
     breach::{delivery::Delivered, sweeper::Swept},
+    change::announcer::Told,
     clock::{ManualClock, SharedClock, SystemClock},
     config::{Settings, Sources},
     db::DbSettings,
@@ -63,6 +64,7 @@ pub fn assembly(database: &Database<'_>, clock: SharedClock) -> Assembly {
         graphiql: false,
         // Looked for when a test asks for it.
         breaches: Breaches { sweep_every: None, webhook: None },
+        changes: Changes { follow: false, announce_every: None },
         clock,
     }
 }
@@ -108,6 +110,16 @@ impl TestApp {
     /// Looks for breaches at the clock's instant.
     pub async fn sweep(&self) -> Swept {
         self.app.sweeper().pass().await.unwrap()
+    }
+
+    /// Refuses something from now on.
+    pub fn revoke(&self, revocation: Revocation) {
+        self.app.revocations().revoke(revocation, None).unwrap();
+    }
+
+    /// Announces what changed by the clock's instant.
+    pub async fn announce(&self) -> Told {
+        self.app.announcer().pass().await.unwrap()
     }
 
     /// Tells the webhook what may be told at the clock's instant.

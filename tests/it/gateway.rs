@@ -57,7 +57,7 @@ pub async fn node(file: &str, variables: &[(&str, String)]) {
 
 /// Runs one against drr.
 async fn passes(file: &str) {
-    let app = TestApp::start().await;
+    let app = TestApp::with(|assembly| assembly.changes.follow = true).await;
     let datasets = datasets(&app).await;
     let mut no_scope = TestApp::request("acme", Role::Reader);
     no_scope.scopes = ScopeSet::default();
@@ -68,6 +68,7 @@ async fn passes(file: &str) {
         ("DRR_INTERNAL_URL", app.internal("/graphql")),
         ("DRR_READER", app.token("acme", Role::Reader)),
         ("DRR_STRANGER", app.token("globex", Role::Reader)),
+        ("DRR_ADMIN", app.token("acme", Role::TenantAdmin)),
         ("DRR_NO_SCOPE", app.sign(&no_scope)),
         ("DRR_WRITER", app.sign(&writer)),
         ("DRR_JWKS", KEY.jwks_json().to_string()),
@@ -87,6 +88,11 @@ fn the_audits_of_graphql_over_http_pass() {
 #[test]
 fn gateways_compose_and_join_the_graph_with_another() {
     run(passes("gateways.test.mjs"));
+}
+
+#[test]
+fn the_clients_of_both_subscription_protocols_are_told_and_come_back() {
+    run(passes("subscriptions.test.mjs"));
 }
 
 #[test]

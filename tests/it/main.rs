@@ -58,6 +58,8 @@ mod seed;
 #[cfg(test)]
 mod smoke;
 #[cfg(test)]
+mod subscription;
+#[cfg(test)]
 mod tls;
 #[cfg(test)]
 mod tokens;

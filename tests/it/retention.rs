@@ -106,9 +106,11 @@ fn months_go_as_a_whole_and_states_do_not_forget() {
         let before = story.states().await;
         assert_eq!(before[0]["refreshState"]["consecutiveFailures"], 2);
 
-        let keep = Retention { runs_days: 60 };
+        let keep = Retention { runs_days: 60, changes_hours: 168 };
         assert_eq!(
-            retention::apply(&db, Retention { runs_days: 0 }, now, false).await.unwrap(),
+            retention::apply(&db, Retention { runs_days: 0, changes_hours: 168 }, now, false)
+                .await
+                .unwrap(),
             []
         );
         let all = partitions(&mut admin).await;

@@ -27,7 +27,7 @@ struct Document<'a> {
 }
 
 /// The answer to a request that was executed, or refused by the parser or the validation.
-pub(super) fn executed(
+pub(in crate::http) fn executed(
     mut response: GraphqlResponse,
     media: Media,
     correlation_id: &CorrelationId,
@@ -66,7 +66,11 @@ fn is_not_found(error: &ServerError) -> bool {
 }
 
 /// The answer to a request that was refused before execution.
-pub(super) fn refused(problem: &Problem, media: Media, correlation_id: &CorrelationId) -> Response {
+pub(in crate::http) fn refused(
+    problem: &Problem,
+    media: Media,
+    correlation_id: &CorrelationId,
+) -> Response {
     let mut error = ServerError::new(problem.detail(), None);
     label(&mut error, problem.code(), correlation_id);
     let document = Document { errors: &[error], data: None, extensions: &BTreeMap::new() };
@@ -76,6 +80,64 @@ pub(super) fn refused(problem: &Problem, media: Media, correlation_id: &Correlat
     answer.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
     *answer.body_mut() = written.into_body();
     answer
+}
+
+/// The answer to a subscription that was not opened: unlike a query's it has the status of its error,
+/// since its client expects a stream with any other.
+pub(in crate::http) fn not_opened(
+    errors: &[ServerError],
+    correlation_id: &CorrelationId,
+) -> Response {
+    let own = errors.iter().find_map(|error| error.source::<Error>());
+    let status = own.map_or(400, |error| error.code().http_status());
+    let mut errors = errors.to_vec();
+    for error in &mut errors {
+        complete(error, correlation_id);
+    }
+    let document = Document { errors: &errors, data: None, extensions: &BTreeMap::new() };
+    let mut answer = write(&document, Media::Json);
+    *answer.status_mut() = StatusCode::from_u16(status).unwrap_or(StatusCode::BAD_REQUEST);
+    answer.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    answer
+}
+
+/// The document of one answer among several: of a subscription.
+pub(in crate::http) fn document(
+    mut response: GraphqlResponse,
+    correlation_id: &CorrelationId,
+) -> String {
+    for error in &mut response.errors {
+        complete(error, correlation_id);
+    }
+    let refused = response.data == Value::Null && !response.errors.is_empty();
+    text(&Document {
+        errors: &response.errors,
+        data: (!refused).then_some(&response.data),
+        extensions: &response.extensions,
+    })
+}
+
+/// The errors by which a subscription ends, as a list.
+pub(in crate::http) fn errors(
+    mut errors: Vec<ServerError>,
+    correlation_id: &CorrelationId,
+) -> String {
+    for error in &mut errors {
+        complete(error, correlation_id);
+    }
+    text(&errors)
+}
+
+/// An error of ours as one of an answer.
+pub(in crate::http) fn error_of(error: Error) -> ServerError {
+    ServerError {
+        source: Some(Arc::new(error.clone())),
+        ..ServerError::new(error.to_string(), None)
+    }
+}
+
+fn text(value: &impl Serialize) -> String {
+    serde_json::to_string(value).unwrap_or_default()
 }
 
 fn write(document: &Document<'_>, media: Media) -> Response {

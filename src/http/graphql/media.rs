@@ -7,7 +7,7 @@ use crate::{error::ErrorCode, http::Problem};
 
 /// How an answer is written; the specification ties the HTTP status to it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Media {
+pub(in crate::http) enum Media {
     /// `application/graphql-response+json`: the status tells whether anything was executed.
     Graphql,
     /// `application/json`: 200 for whatever is a GraphQL request.
@@ -47,7 +47,7 @@ fn weight(range: &Mime) -> f32 {
 
 /// The answer's type; `None` when the caller wants neither. Without a wish, plain JSON, which old
 /// clients expect.
-pub(super) fn negotiate(headers: &HeaderMap) -> Option<Media> {
+pub(in crate::http) fn negotiate(headers: &HeaderMap) -> Option<Media> {
     let mut values = headers.get_all(header::ACCEPT).iter().peekable();
     if values.peek().is_none() {
         return Some(Media::Json);
@@ -71,7 +71,7 @@ pub(super) fn negotiate(headers: &HeaderMap) -> Option<Media> {
 }
 
 /// Only JSON may come in: a browser sends other types to foreign sites without asking them.
-pub(super) fn require_json(headers: &HeaderMap) -> Result<(), Problem> {
+pub(in crate::http) fn require_json(headers: &HeaderMap) -> Result<(), Problem> {
     let sent = headers
         .get(header::CONTENT_TYPE)
         .and_then(|value| value.to_str().ok())

@@ -28,10 +28,10 @@ use crate::{
     error::{Error, ErrorCode},
 };
 
-mod answer;
+pub(super) mod answer;
 mod documents;
 mod intake;
-mod media;
+pub(super) mod media;
 mod parameters;
 #[cfg(test)]
 mod tests;

@@ -102,7 +102,8 @@ fn nothing_looks_past_the_policies() {
               WHERE pronamespace = 'storage_drr'::regnamespace AND prosecdef
                 AND proname NOT IN ('ensure_partitions', 'drop_partitions', 'owe_audit_event',
                                     'pay_audit_debt', 'settle_audit_debt', 'refuse_audit_rewrite',
-                                    'tenants_with_breaches_due', 'tenants_with_deliveries_due')",
+                                    'tenants_with_breaches_due', 'tenants_with_deliveries_due',
+                                    'tenants_with_changes_due')",
         )
         .await;
         // A function of the owner's with a search path that others can put something into.
@@ -116,7 +117,8 @@ fn nothing_looks_past_the_policies() {
         nothing(
             "SELECT tgname::text FROM pg_trigger JOIN pg_class c ON c.oid = tgrelid
               WHERE relnamespace = 'storage_drr'::regnamespace AND NOT tgisinternal
-                AND tgname NOT IN ('audit_owed', 'audit_paid', 'audit_kept', 'audit_debt_settled', 'audit_debt_kept')",
+                AND tgname NOT IN ('audit_owed', 'audit_paid', 'audit_kept', 'audit_debt_settled', 'audit_debt_kept',
+                                   'freshness_marked', 'freshness_marked_new')",
         )
         .await;
         nothing(

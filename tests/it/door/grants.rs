@@ -13,6 +13,10 @@ audit_event drr_ledger INSERT,SELECT
 audit_event drr_writer INSERT
 audit_event_sequence drr_ledger USAGE
 audit_event_sequence drr_writer USAGE
+change_head drr_auditor SELECT
+change_head drr_reader SELECT
+change_head drr_writer INSERT,SELECT,UPDATE
+change_mark drr_writer DELETE,INSERT,SELECT
 dataset_external_verdict drr_auditor SELECT
 dataset_external_verdict drr_reader SELECT
 dataset_external_verdict drr_writer INSERT,SELECT,UPDATE
@@ -33,12 +37,16 @@ dataset_registry drr_writer INSERT,SELECT,UPDATE
 dataset_run_log drr_auditor SELECT
 dataset_run_log drr_reader SELECT
 dataset_run_log drr_writer INSERT,SELECT,UPDATE
+freshness_announced drr_writer INSERT,SELECT,UPDATE
 freshness_breach drr_auditor SELECT
 freshness_breach drr_reader SELECT
 freshness_breach drr_writer INSERT,SELECT,UPDATE
 freshness_calendar drr_auditor SELECT
 freshness_calendar drr_reader SELECT
 freshness_calendar drr_writer DELETE,INSERT,SELECT,UPDATE
+freshness_change drr_auditor SELECT
+freshness_change drr_reader SELECT
+freshness_change drr_writer DELETE,INSERT,SELECT
 freshness_event drr_auditor SELECT
 freshness_event drr_reader SELECT
 freshness_event drr_writer INSERT,SELECT,UPDATE
@@ -52,6 +60,9 @@ run drr_reader SELECT
 run drr_writer INSERT,SELECT,UPDATE
 run_event drr_reader SELECT
 run_event drr_writer INSERT,SELECT
+run_event_batch drr_auditor SELECT
+run_event_batch drr_reader SELECT
+run_event_batch drr_writer DELETE,INSERT,SELECT
 seaql_migrations drr_operator SELECT
 tenant_directory drr_writer INSERT
 token_nonce drr_writer DELETE,INSERT,SELECT,UPDATE
@@ -91,6 +102,7 @@ fn the_privileges_are_these_and_no_other() {
                 "ensure_partitions drr_operator",
                 "find_idempotency_records drr_writer",
                 "tenants_with_breaches_due drr_operator",
+                "tenants_with_changes_due drr_operator",
                 "tenants_with_deliveries_due drr_operator",
             ]
         );

@@ -66,6 +66,13 @@ INSERT INTO freshness_breach (tenant_id, breach_id, dataset_id, policy_id, polic
 INSERT INTO freshness_event (tenant_id, sequence, event_id, event_type, dataset_id, breach_id, muted, occurred_at, payload, delivery, deliverable_at, next_attempt_at)
   SELECT '{t}', count(*) + 1, '{id}', 'breach.opened', '{id}', '{id}', false, now(), '{}', 'PENDING', now(), now()
     FROM freshness_event WHERE tenant_id = '{t}';
+INSERT INTO change_head (tenant_id) VALUES ('{t}') ON CONFLICT DO NOTHING;
+INSERT INTO freshness_announced (tenant_id, dataset_id, listed, status, warn_at, stale_at, holds_until)
+  VALUES ('{t}', '{id}', true, 'UNKNOWN', now(), now(), now());
+INSERT INTO freshness_change (tenant_id, sequence, dataset_id, cause, status, changed_at)
+  SELECT '{t}', count(*) + 1, '{id}', 'REGISTERED', 'UNKNOWN', now() FROM freshness_change WHERE tenant_id = '{t}';
+INSERT INTO run_event_batch (tenant_id, last_sequence, run_ids, event_types, event_times, recorded_at)
+  SELECT '{t}', count(*) + 1, '{{id}}', '{START}', '{now}', now() FROM run_event_batch WHERE tenant_id = '{t}';
 INSERT INTO token_nonce (tenant_id, nonce_hash, expires_at)
   VALUES ('{t}', decode(md5('{id}'), 'hex'), now());
 ";

@@ -7,7 +7,7 @@ use crate::smoke::run_event;
 
 /// One way in: the thing it reaches, the operation that it is, and how it is asked for.
 pub struct Entry {
-    /// `Query.<field>`, `Mutation.<field>`, `_Entity.<type>` or a route.
+    /// `Query.<field>`, `Mutation.<field>`, `Subscription.<field>`, `_Entity.<type>` or a route.
     pub reaches: &'static str,
     pub operation: &'static str,
     pub document: &'static str,
@@ -28,6 +28,18 @@ pub const ENTITIES: &str = "query($r: [_Any!]!) { _entities(representations: $r)
 /// Every way in. A root field, an entity or a route that is not here fails
 /// `every_way_in_is_in_the_list`.
 pub const ENTRIES: &[Entry] = &[
+    entry(
+        "Subscription.freshnessChanged",
+        "freshness.read",
+        "subscription { freshnessChanged { status } }",
+        |_| json!({}),
+    ),
+    entry("Subscription.runEvents", "run.read", "subscription { runEvents { runId } }", |_| {
+        json!({})
+    }),
+    entry("Subscription.breaches", "breach.read", "subscription { breaches { type } }", |_| {
+        json!({})
+    }),
     entry("Query.me", "me", "{ me { role } }", |_| json!({})),
     entry("Query.__schema", "schema", "{ __schema { queryType { name } } }", |_| json!({})),
     entry("Query.__type", "schema", "{ __type(name: \"Dataset\") { name } }", |_| json!({})),
