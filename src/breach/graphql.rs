@@ -410,7 +410,6 @@ pub struct BreachSubscription;
 #[Subscription]
 impl BreachSubscription {
     /// What happens to breaches, as `freshnessEvents` has it: one item for each event, in their order.
-    #[expect(clippy::too_many_arguments, reason = "they are the field's")]
     async fn breaches(
         &self,
         context: &Context<'_>,

@@ -183,7 +183,6 @@ impl ChangeSubscription {
 
     /// Events of runs as they are reported, each one once, in the order in which they were recorded. An
     /// event that is reported again is none.
-    #[expect(clippy::too_many_arguments, reason = "they are the field's")]
     async fn run_events(
         &self,
         context: &Context<'_>,

@@ -109,6 +109,6 @@ async fn run(Cli { common, command }: Cli) -> Result<(), Failure> {
         }
         Command::Import(arguments) => import::run(arguments).await,
         Command::Retain(arguments) => retain::run(&common, &arguments).await,
-        Command::Seed(arguments) => seed::run(&common, arguments).await,
+        Command::Seed(arguments) => Box::pin(seed::run(&common, arguments)).await,
     }
 }

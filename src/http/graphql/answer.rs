@@ -130,10 +130,8 @@ pub(in crate::http) fn errors(
 
 /// An error of ours as one of an answer.
 pub(in crate::http) fn error_of(error: Error) -> ServerError {
-    ServerError {
-        source: Some(Arc::new(error.clone())),
-        ..ServerError::new(error.to_string(), None)
-    }
+    let text = error.to_string();
+    ServerError { source: Some(Arc::new(error)), ..ServerError::new(text, None) }
 }
 
 fn text(value: &impl Serialize) -> String {

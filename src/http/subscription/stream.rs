@@ -132,7 +132,7 @@ pub(super) async fn answer(
     let media = media::negotiate(request.headers());
     match open(subscriptions, context, framing, request).await {
         Ok(Opened::Subscription(subscription)) => respond(subscriptions, framing, *subscription),
-        Ok(Opened::Other(request)) => next.run(request).await,
+        Ok(Opened::Other(request)) => next.run(*request).await,
         Err(NotOpened::Problem(problem)) => {
             answer::refused(&problem, media.unwrap_or(Media::Json), &context.correlation_id)
         }
@@ -144,7 +144,7 @@ pub(super) async fn answer(
 
 enum Opened {
     Subscription(Box<Subscription>),
-    Other(Request),
+    Other(Box<Request>),
 }
 
 enum NotOpened {
@@ -187,7 +187,7 @@ async fn open(
         }
     };
     if !subscribes(&admitted) && media::negotiate(&parts.headers).is_some() {
-        return Ok(Opened::Other(rebuilt(parts, bytes)));
+        return Ok(Opened::Other(rebuilt(parts, bytes).into()));
     }
     inner.authentication.spend(call.principal()).await?;
     let subscriber = Subscriber {
