@@ -4,7 +4,7 @@
 
 use std::{borrow::Cow, io, net::SocketAddr, sync::Arc, time::Duration};
 
-use axum::{Router, middleware::from_fn_with_state, routing::post};
+use axum::Router;
 use futures::{
     FutureExt,
     future::{BoxFuture, OptionFuture},
@@ -26,24 +26,24 @@ use crate::{
     config::{self, Limits, Listen},
     db::{Db, DbSettings, maintenance, safety},
     error::Error,
-    graphql::{self, Subgraph},
+    graphql,
     http::{
         self, BoundListener, Front, ListenerKind,
         authentication::Authentication,
-        body::BodyLimits,
         graphql::{BrokenManifest, Intake, Taken, Trusted},
-        lineage::{self, Lineage},
-        once::{KeyRule, Once},
         operations::{self, NotReady, Operations, ReadinessCheck},
-        rest::{BrokenResource, Rest},
+        rest::BrokenResource,
         subgraph::Execution,
-        subscription::{self, Subscriptions},
+        subscription::Subscriptions,
     },
     lease::{self, Lease},
     live::Hub,
     retention::{self, Retention},
     telemetry::{self, TelemetryError},
 };
+use routes::Routes;
+
+mod routes;
 
 /// How long a readiness check may take.
 const READINESS_DEADLINE: Duration = Duration::from_secs(2);
@@ -246,9 +246,11 @@ impl App {
         let hub = Arc::new(Hub::default());
         tasks.spawn(hub.clone().run(db.clone(), background.clone()));
         let graph = graphql::subgraph();
+        let execution = Execution::new(authentication.clone(), graph.clone(), limits.graphql_cost);
         let subscriptions = Subscriptions::new(
             authentication.clone(),
-            graph.clone(),
+            execution.clone(),
+            intake.clone(),
             hub,
             &limits,
             shutdown.clone(),
@@ -278,22 +280,16 @@ impl App {
             listeners: JoinSet::new(),
             tasks,
         };
+        let routes = Routes {
+            authentication: &authentication,
+            subgraph: &graph,
+            execution: &execution,
+            subscriptions: &subscriptions,
+            limits: &limits,
+        };
         let serving = [
-            (
-                public,
-                routes(&authentication, &graph, &subscriptions, &limits, intake.clone(), graphiql)?,
-            ),
-            (
-                internal,
-                internal_routes(
-                    &authentication,
-                    &graph,
-                    &subscriptions,
-                    &limits,
-                    intake.of_any(),
-                    &clock,
-                )?,
-            ),
+            (public, routes.public(intake.clone(), graphiql)?),
+            (internal, routes.internal(intake, &clock)?),
             (operations, operations::router(health)),
         ];
         Ok(app.serve(serving, &limits, &clock))
@@ -373,58 +369,6 @@ fn intake(graphql: &config::Graphql, limits: &Limits) -> Result<Intake, BrokenMa
     let taken =
         Taken { persisted: !graphql.without_persisted_queries, only_trusted: graphql.only_trusted };
     Ok(Intake::new(limits, trusted, taken))
-}
-
-/// What users have.
-fn routes(
-    authentication: &Authentication,
-    subgraph: &Subgraph,
-    subscriptions: &Subscriptions,
-    limits: &Limits,
-    intake: Intake,
-    graphiql: bool,
-) -> Result<Router, BrokenResource> {
-    let (graph, rest) = graph(authentication, subgraph, None, subscriptions, limits, intake)?;
-    let page = if graphiql { http::graphiql::routes() } else { Router::new() };
-    Ok(graph.merge(rest.routes(ListenerKind::Public)?).merge(page))
-}
-
-/// The graph, as GraphQL and as what REST is made of. With `traced`, whoever asks for a trace has one.
-fn graph(
-    authentication: &Authentication,
-    subgraph: &Subgraph,
-    traced: Option<Subgraph>,
-    subscriptions: &Subscriptions,
-    limits: &Limits,
-    intake: Intake,
-) -> Result<(Router, Rest), BrokenResource> {
-    let rest = Rest::new(authentication.clone(), subgraph.clone(), limits)?;
-    let execution = Execution::new(authentication.clone(), subgraph.clone(), limits.graphql_cost);
-    let execution = execution.tracing_on(traced);
-    let front = from_fn_with_state(subscriptions.clone(), subscription::front);
-    let graphql = http::graphql::route(execution, intake, limits).layer(front);
-    Ok((Router::new().route("/graphql", graphql), rest))
-}
-
-/// What the platform's own services have: the same, and ways to report.
-fn internal_routes(
-    authentication: &Authentication,
-    subgraph: &Subgraph,
-    subscriptions: &Subscriptions,
-    limits: &Limits,
-    intake: Intake,
-    clock: &SharedClock,
-) -> Result<Router, BrokenResource> {
-    let lineage = Lineage {
-        authentication: authentication.clone(),
-        limits: BodyLimits::lineage(limits),
-        once: Once::new(KeyRule::Optional, limits),
-    };
-    let traced = Some(graphql::traced_subgraph(clock.clone()));
-    let (graph, rest) = graph(authentication, subgraph, traced, subscriptions, limits, intake)?;
-    Ok(graph
-        .merge(rest.internal_routes(limits)?)
-        .route("/api/v1/lineage", post(lineage::ingest).with_state(lineage)))
 }
 
 /// Looks for breaches and tells of them; neither waits for the other.

@@ -137,7 +137,7 @@ pub(super) const KEYS: &[Key] = &[
     key("limits.graphql_aliases", Kind::Number(0, 10_000), Some("200")),
     key("limits.graphql_directives", Kind::Number(0, 10_000), Some("200")),
     key("limits.graphql_values", Kind::Number(100, 10_000_000), Some("20000")),
-    key("limits.graphql_representations", Kind::Number(1, 100_000), Some("2000")),
+    key("limits.graphql_representations", Kind::Number(1, 100_000), Some("3000")),
     key("limits.graphql_document_cache_bytes", Kind::Number(0, GIB), Some("67108864")),
     key("limits.subscriptions", Kind::Number(0, 1_000_000), Some("10000")),
     key("limits.subscriptions_per_tenant", Kind::Number(0, 1_000_000), Some("1000")),

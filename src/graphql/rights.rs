@@ -38,6 +38,8 @@ pub const NEEDS: &[(&str, &[Operation])] = &[
     ("Dataset.upstream", &[Operation::RunRead]),
     ("DatasetRun.dataset", &[Operation::DatasetRead]),
     ("DatasetRun.run", &[Operation::RunRead]),
+    ("FreshnessChange.dataset", &[Operation::DatasetRead]),
+    ("FreshnessChange.freshness", &[Operation::FreshnessRead]),
     ("FreshnessEvent.breach", &[Operation::BreachRead]),
     ("FreshnessEvent.dataset", &[Operation::DatasetRead]),
     ("LineageNode.dataset", &[Operation::DatasetRead]),
@@ -69,6 +71,10 @@ pub const NEEDS: &[(&str, &[Operation])] = &[
     ("RefreshState.expectedNextRun", &[Operation::FreshnessRead, Operation::RunRead]),
     ("RootCause.dataset", &[Operation::DatasetRead]),
     ("RootCause.path", &[Operation::DatasetRead]),
+    ("RunEvent.run", &[Operation::RunRead]),
+    ("Subscription.breaches", &[Operation::BreachRead]),
+    ("Subscription.freshnessChanged", &[Operation::FreshnessRead]),
+    ("Subscription.runEvents", &[Operation::RunRead]),
 ];
 
 /// What a caller must be allowed for the field of a type; nothing, if whoever has reached the type

@@ -57,10 +57,16 @@ impl Execution {
         Self { authentication, subgraph, traced: None, service_sdl, costs, maximum_cost, inputs }
     }
 
-    /// Executes what asks for a trace on `traced`, or without one if there is none.
+    /// Executes what asks for a trace on `traced`; otherwise there is none.
     #[must_use]
-    pub fn tracing_on(self, traced: Option<Subgraph>) -> Self {
-        Self { traced, ..self }
+    pub fn tracing_on(self, traced: Subgraph) -> Self {
+        Self { traced: Some(traced), ..self }
+    }
+
+    /// What executes.
+    #[must_use]
+    pub const fn subgraph(&self) -> &Subgraph {
+        &self.subgraph
     }
 
     fn cost(&self, admitted: &Admitted) -> Result<u64> {

@@ -13,13 +13,13 @@ use tokio::time::{Interval, MissedTickBehavior, interval};
 
 use super::{Slot, Subscriptions};
 use crate::{
-    auth::policy::Operation,
     call::Call,
     error::{Error, Result},
     graphql::{self, Document, subscription::Stage},
     http::{
         CorrelationId,
         graphql::{Admitted, answer},
+        subgraph::Finish,
     },
     live::{Source, Wake},
 };
@@ -69,6 +69,7 @@ pub struct Subscription {
     document: Arc<Document>,
     operation_name: Option<String>,
     variables: Variables,
+    finish: Finish,
     source: Box<dyn Source>,
     wake: Wake,
     /// Whether to read without waiting.
@@ -108,7 +109,7 @@ impl Subscriptions {
         subscriber: Subscriber,
         admitted: Admitted,
     ) -> Result<Subscription, NotOpened> {
-        let Admitted { request, document } = admitted;
+        let Admitted { request, document } = &admitted;
         if document.selected(request.operation_name.as_deref()) != Some(OperationType::Subscription)
         {
             return Err(Error::bad_input(
@@ -118,15 +119,14 @@ impl Subscriptions {
             )
             .into());
         }
-        if document.introspects() {
-            call.authorize(Operation::SchemaIntrospect)?;
-        }
-        let slot = self.0.open.take(call.principal().tenant(), subscriber.transport)?;
+        let document = document.clone();
         let (operation_name, variables) =
             (request.operation_name.clone(), request.variables.clone());
-        let mut source = self.source(&call, request).await?;
+        let (request, finish) = self.parts.execution.prepare(&call, admitted)?;
+        let slot = self.parts.open.take(call.principal().tenant(), subscriber.transport)?;
+        let mut source = self.source(request).await?;
         // Before the source takes its place, so that nothing comes between.
-        let wake = self.0.hub.subscribe(call.principal().tenant(), source.topic());
+        let wake = self.parts.hub.subscribe(call.principal().tenant(), source.topic());
         source.open(call.db()).await?;
         let mut ticks = interval(ASKED_EVERY);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -136,6 +136,7 @@ impl Subscriptions {
             document,
             operation_name,
             variables,
+            finish,
             source,
             wake,
             more: true,
@@ -146,11 +147,10 @@ impl Subscriptions {
     }
 
     /// Lets the document say what it reads.
-    async fn source(&self, call: &Call, request: Request) -> Result<Box<dyn Source>, NotOpened> {
+    async fn source(&self, request: Request) -> Result<Box<dyn Source>, NotOpened> {
         let sources = Arc::new(Mutex::new(Vec::new()));
-        let request = graphql::with_call(request, call.clone());
         let request = request.data(Stage::Opening(sources.clone()));
-        let mut answers = self.0.subgraph.execute_stream(request);
+        let mut answers = self.parts.execution.subgraph().execute_stream(request);
         while let Some(answer) = answers.next().await {
             if !answer.errors.is_empty() {
                 return Err(NotOpened::Answer(graphql::errors::name_limits(answer)));
@@ -210,11 +210,11 @@ impl Subscription {
     }
 
     async fn advance(&mut self) -> Result<GraphqlResponse, End> {
-        let shutdown = self.subscriptions.0.shutdown.clone();
+        let shutdown = self.subscriptions.parts.shutdown.clone();
         loop {
             if let Some(telling) = &mut self.telling {
                 if let Some(answer) = telling.next().await {
-                    return Ok(graphql::errors::name_limits(answer));
+                    return Ok(self.finish.apply(answer));
                 }
                 self.telling = None;
             }
@@ -239,7 +239,7 @@ impl Subscription {
     /// The token, asked about again: a call of its own.
     async fn call(&mut self) -> Result<Call> {
         let Subscriber { token, correlation_id, .. } = &self.subscriber;
-        self.subscriptions.0.authentication.verified(token, correlation_id).await
+        self.subscriptions.parts.authentication.verified(token, correlation_id).await
     }
 
     async fn read(&mut self, call: &Call) -> Result<()> {
@@ -253,7 +253,8 @@ impl Subscription {
             request.set_parsed_query(self.document.parsed().clone());
             let stage = Stage::Telling(Arc::new(Mutex::new(Some(items))));
             let request = graphql::with_call(request, call).data(stage);
-            self.telling = Some(self.subscriptions.0.subgraph.execute_stream(request));
+            self.telling =
+                Some(self.subscriptions.parts.execution.subgraph().execute_stream(request));
         }
         Ok(())
     }

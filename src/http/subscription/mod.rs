@@ -19,12 +19,14 @@ use axum::{
 };
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
-use super::{RequestContext, authentication::Authentication, body::BodyLimits, graphql::Intake};
+use super::{
+    RequestContext, authentication::Authentication, body::BodyLimits, graphql::Intake,
+    subgraph::Execution,
+};
 use crate::{
     auth::TenantId,
     config::{Limits, SubscriptionLimits},
     error::{Error, Result},
-    graphql::Subgraph,
     live::Hub,
 };
 
@@ -36,13 +38,15 @@ pub use engine::{End, Event, Subscription};
 
 /// What subscriptions are made of; cheap to clone.
 #[derive(Clone)]
-pub struct Subscriptions(Arc<Parts>);
+pub struct Subscriptions {
+    parts: Arc<Parts>,
+    intake: Intake,
+}
 
 struct Parts {
     authentication: Authentication,
-    subgraph: Subgraph,
+    execution: Execution,
     hub: Arc<Hub>,
-    intake: Intake,
     body: BodyLimits,
     message_bytes: usize,
     limits: SubscriptionLimits,
@@ -58,34 +62,41 @@ impl std::fmt::Debug for Subscriptions {
 }
 
 impl Subscriptions {
-    /// Subscriptions to `subgraph` for whom `authentication` lets in, woken by `hub`, until
-    /// `shutdown`.
+    /// Subscriptions by `execution`, of what `intake` admits, for whom `authentication` lets in, woken
+    /// by `hub`, until `shutdown`.
     #[must_use]
     pub fn new(
         authentication: Authentication,
-        subgraph: Subgraph,
+        execution: Execution,
+        intake: Intake,
         hub: Arc<Hub>,
         limits: &Limits,
         shutdown: CancellationToken,
     ) -> Self {
-        Self(Arc::new(Parts {
+        let parts = Parts {
             authentication,
-            subgraph,
+            execution,
             hub,
-            intake: Intake::new(limits),
             body: BodyLimits::graphql(limits),
             message_bytes: limits.graphql_body_bytes,
             limits: limits.subscriptions,
             open: Arc::new(Open { limits: limits.subscriptions, by_tenant: Mutex::default() }),
             shutdown,
             tasks: TaskTracker::new(),
-        }))
+        };
+        Self { parts: Arc::new(parts), intake }
+    }
+
+    /// The same, of what `intake` admits.
+    #[must_use]
+    pub fn taking(self, intake: Intake) -> Self {
+        Self { intake, ..self }
     }
 
     /// Waits until all are closed, which they are soon after the shutdown begins.
     pub async fn closed(&self) {
-        self.0.tasks.close();
-        self.0.tasks.wait().await;
+        self.parts.tasks.close();
+        self.parts.tasks.wait().await;
     }
 }
 

@@ -35,7 +35,7 @@ use crate::{
     http::{
         CorrelationId, Problem, RequestContext,
         authentication::{bearer, bearer_of},
-        graphql::{Refused, answer},
+        graphql::answer,
     },
 };
 
@@ -102,10 +102,10 @@ pub(super) async fn upgrade(
             return Problem::new(status, ErrorCode::BadUserInput, text).into_response();
         }
     };
-    if subscriptions.0.shutdown.is_cancelled() {
+    if subscriptions.parts.shutdown.is_cancelled() {
         return Error::unavailable("the program ends").into_response();
     }
-    let bytes = subscriptions.0.message_bytes;
+    let bytes = subscriptions.parts.message_bytes;
     let upgrade = upgrade
         .protocols([PROTOCOL])
         .max_message_size(bytes)
@@ -113,7 +113,7 @@ pub(super) async fn upgrade(
         // Every message is written out before the next one.
         .write_buffer_size(0);
     let understood = upgrade.selected_protocol() == Some(&HeaderValue::from_static(PROTOCOL));
-    let tasks = subscriptions.0.tasks.clone();
+    let tasks = subscriptions.parts.tasks.clone();
     let session = Session {
         subscriptions,
         correlation_id: context.correlation_id,
@@ -191,8 +191,8 @@ impl Session {
         sink: &mut Sink,
         stream: &mut futures::stream::SplitStream<WebSocket>,
     ) -> Option<Close> {
-        let limits = self.subscriptions.0.limits;
-        let shutdown = self.subscriptions.0.shutdown.clone();
+        let limits = self.subscriptions.parts.limits;
+        let shutdown = self.subscriptions.parts.shutdown.clone();
         let mut tasks = JoinSet::new();
         // One message waits to be written; operations wait behind it, and read nothing meanwhile.
         let (sender, mut outgoing) = mpsc::channel::<Outgoing>(1);
@@ -267,7 +267,7 @@ impl Session {
 
     async fn still_holds(&self) -> bool {
         let Some(token) = &self.token else { return false };
-        let authentication = &self.subscriptions.0.authentication;
+        let authentication = &self.subscriptions.parts.authentication;
         match authentication.verified(token, &self.correlation_id).await {
             // It is not the token's fault that the keys cannot be had.
             Ok(_) | Err(Error::Unavailable(_)) => true,
@@ -318,7 +318,7 @@ impl Session {
             Some(None) | None => self.header_token.take(),
         };
         let token = token.ok_or_else(Close::forbidden)?;
-        let authentication = &self.subscriptions.0.authentication;
+        let authentication = &self.subscriptions.parts.authentication;
         let admitted = async {
             let call = authentication.verified(&token, &self.correlation_id).await?;
             authentication.spend(call.principal()).await
@@ -343,7 +343,7 @@ impl Session {
         if self.operations.contains_key(&id) {
             return Err(Close::new(4409, format!("Subscriber for {id} already exists")));
         }
-        let maximum = self.subscriptions.0.limits.per_connection;
+        let maximum = self.subscriptions.parts.limits.per_connection;
         if self.operations.len() >= maximum {
             let limit = "limits.subscriptions_per_connection";
             let maximum = u64::try_from(maximum).unwrap_or(u64::MAX);
@@ -416,12 +416,12 @@ impl Operating {
     async fn operate(&self, payload: &str) -> Result<(), async_graphql::Response> {
         let refused = |error| async_graphql::Response::from_errors(vec![answer::error_of(error)]);
         let Subscriber { token, correlation_id, .. } = &self.subscriber;
-        let inner = &self.subscriptions.0;
+        let inner = &self.subscriptions.parts;
         let call = inner.authentication.verified(token, correlation_id).await.map_err(refused)?;
-        let admitted = inner.intake.of_json(call.principal().tenant(), payload.as_bytes());
-        let admitted = admitted.map_err(|error| match error {
-            Refused::Request(error) => refused(error),
-            Refused::Document(error) => async_graphql::Response::from_errors(vec![error]),
+        let admitted =
+            self.subscriptions.intake.of_json(call.principal().tenant(), payload.as_bytes());
+        let admitted = admitted.map_err(|refused| {
+            async_graphql::Response::from_errors(vec![refused.into_server_error()])
         })?;
         let opened = self.subscriptions.open(call, self.subscriber.clone(), admitted);
         let mut subscription = opened.await?;

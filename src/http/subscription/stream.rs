@@ -172,18 +172,17 @@ async fn open(
 ) -> Result<Opened, NotOpened> {
     let (parts, body) = request.into_parts();
     media::require_json(&parts.headers)?;
-    let inner = &subscriptions.0;
+    let inner = &subscriptions.parts;
     let token = bearer(&parts.headers).ok_or(Error::Unauthenticated)?;
     // Not used up yet: what is no subscription is let in by the handler of queries.
     let call = inner.authentication.verified(token, &context.correlation_id).await?;
     let bytes = body::read(&parts.headers, body, &inner.body).await?;
-    let admitted = match inner.intake.of_json(call.principal().tenant(), &bytes) {
+    let admitted = match subscriptions.intake.of_json(call.principal().tenant(), &bytes) {
         Ok(admitted) => admitted,
         Err(Refused::Request(error)) => return Err(error.into()),
-        Err(Refused::Document(error)) => {
-            return Err(NotOpened::Answer(
-                async_graphql::Response::from_errors(vec![error]).into(),
-            ));
+        Err(refused) => {
+            let errors = vec![refused.into_server_error()];
+            return Err(NotOpened::Answer(async_graphql::Response::from_errors(errors).into()));
         }
     };
     if !subscribes(&admitted) && media::negotiate(&parts.headers).is_some() {
@@ -226,7 +225,7 @@ fn respond(
     let (sender, receiver) = mpsc::channel(1);
     let last_words = LastWords::default();
     let writing = write(subscriptions.clone(), framing, subscription, sender, last_words.clone());
-    subscriptions.0.tasks.spawn(writing);
+    subscriptions.parts.tasks.spawn(writing);
     let body = stream::unfold((receiver, last_words), async |(mut receiver, last_words)| {
         let bytes = match receiver.recv().await {
             Some(bytes) => Some(bytes),
@@ -249,7 +248,7 @@ async fn write(
     sender: mpsc::Sender<Bytes>,
     last_words: LastWords,
 ) {
-    let limits = subscriptions.0.limits;
+    let limits = subscriptions.parts.limits;
     let id = subscription.correlation_id().clone();
     // At once, so that the client knows that it is heard.
     let mut heartbeats = interval_at(Instant::now(), limits.heartbeat);

@@ -19,8 +19,8 @@ use crate::{app::TestApp, cluster::run, door::pool::metric};
 const SECONDS: u64 = 15;
 /// No answer is larger: there is no data, and refusals are short.
 const LARGEST_ANSWER: usize = 512 << 10;
-/// No answer takes longer, in a debug build on a busy machine.
-const SLOWEST_ANSWER: Duration = Duration::from_secs(10);
+/// No answer takes longer, in a debug build on a machine that others use too.
+const SLOWEST_ANSWER: Duration = Duration::from_secs(60);
 
 /// Documents as clients send them.
 const REAL: [&str; 8] = [
