@@ -74,8 +74,8 @@ impl FreshnessChange {
     }
 
     /// The status before; null for a new dataset.
-    async fn previous_status(&self) -> Result<Option<FreshnessStatus>> {
-        self.0.previous_status.as_deref().map(status).transpose()
+    async fn previous_status(&self) -> Nullable<FreshnessStatus> {
+        nullable(self.0.previous_status.as_deref().map(status).transpose())
     }
 
     /// The status from then on: NOT_APPLICABLE once the dataset is not in use.

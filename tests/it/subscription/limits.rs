@@ -113,6 +113,8 @@ fn a_slow_reader_is_dropped_and_told() {
     run(async {
         let graph = graph(|assembly| {
             assembly.limits.subscriptions.stall_timeout = Duration::from_millis(300);
+            assembly.limits.graphql_document.aliases = 1_000;
+            assembly.limits.graphql_document.tokens = 10_000;
         })
         .await;
         let reader = graph.reader();

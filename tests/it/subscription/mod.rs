@@ -77,6 +77,11 @@ pub async fn post(app: &TestApp, token: &str, accept: &str, body: &Value) -> req
 }
 
 impl Body {
+    /// An answer that was begun.
+    pub const fn of(response: reqwest::Response) -> Self {
+        Self { response, read: Vec::new() }
+    }
+
     /// Subscribes; fails unless it is heard.
     pub async fn open(
         app: &TestApp,
