@@ -1,10 +1,11 @@
 // Queries across drr and two more subgraphs, through gateways that others wrote.
 //
-// DRR_URL is drr's GraphQL endpoint, DRR_INTERNAL_URL that of the internal listener; DRR_READER a reader's token of the tenant whose datasets are in
-// DRR_DATASETS ([{ id, namespace, name }]), DRR_STRANGER one of another tenant, DRR_NO_SCOPE one
-// without any scope, DRR_WRITER a service's with the scope to write and no other. DRR_JWKS has the key
-// that signed them, for DRR_ISSUER and DRR_AUDIENCE.
+// DRR_URL is drr's GraphQL endpoint, DRR_INTERNAL_URL that of the internal listener; DRR_READER a reader's
+// token of the tenant whose datasets are in DRR_DATASETS ([{ id, namespace, name }]), DRR_STRANGER one of
+// another tenant, DRR_NO_SCOPE one without any scope, DRR_WRITER a service's with the scope to write and no
+// other. DRR_JWKS has the key that signed them, for DRR_ISSUER and DRR_AUDIENCE.
 import assert from "node:assert/strict";
+import { randomUUID } from "node:crypto";
 import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -181,6 +182,65 @@ function enforces(gateway) {
   }
 }
 
+// What a subscription tells over server-sent events, one item after the other.
+async function* items({ url }, token, query) {
+  const stop = new AbortController();
+  try {
+    const response = await fetch(url, {
+      method: "POST",
+      headers: { accept: "text/event-stream", "content-type": "application/json", authorization: `Bearer ${token}` },
+      body: JSON.stringify({ query }),
+      signal: stop.signal,
+    });
+    assert.equal(response.headers.get("content-type")?.split(";")[0], "text/event-stream", await notAStream(response));
+    let text = "";
+    for await (const chunk of response.body.pipeThrough(new TextDecoderStream())) {
+      text += chunk;
+      for (let end; (end = text.indexOf("\n\n")) >= 0; text = text.slice(end + 2)) {
+        const [, data] = text.slice(0, end).match(/^event: next\ndata: (.*)$/m) ?? [];
+        if (data) yield JSON.parse(data);
+      }
+    }
+  } finally {
+    stop.abort();
+  }
+}
+
+const notAStream = (response) => (response.ok ? "" : response.text());
+
+// A gateway that speaks of subscriptions with drr.
+function subscribes(gateway) {
+  test("a subscription that the neighbours take part in", { timeout: 60_000 }, async () => {
+    const after = Buffer.from('{"freshness":0}').toString("base64url");
+    const told = items(gateway(), DRR_READER, `subscription { freshnessChanged(after: "${after}") {
+      cause changedAt dataset { namespace name team { name } madeBy { name } seenAuthorization } } }`);
+    const next = async () => {
+      const { value } = await told.next();
+      assert.equal(value?.errors, undefined, JSON.stringify(value));
+      const { dataset, ...change } = value.data.freshnessChanged;
+      assert.deepEqual(dataset.team, { name: "revenue" });
+      assert.deepEqual(dataset.madeBy, { name: "nightly" });
+      assert.equal(dataset.seenAuthorization, `Bearer ${DRR_READER}`);
+      return { ...change, name: dataset.name };
+    };
+    // What happened before, and then what happens while it is open.
+    for (const { name } of datasets) {
+      const registered = await next();
+      assert.deepEqual([registered.cause, registered.name], ["REGISTERED", name]);
+    }
+    const since = new Date();
+    const record = RECORD.replace(/runId: "[^"]*"/, `runId: "${randomUUID()}"`);
+    const run = record.replace(/eventTime: "[^"]*"/, `eventTime: "${since.toISOString()}"`);
+    const { data } = await ask({ url: DRR_URL }, DRR_WRITER, run);
+    assert.equal(data.recordRunEvents.results[0].status, "RECORDED");
+    let change;
+    do change = await next();
+    while (new Date(change.changedAt) < since);
+    assert.deepEqual([change.cause, change.name], ["REFRESHED", datasets[0].name]);
+    await told.return();
+  });
+}
+
 describe("Apollo Gateway", () => {
   behaves(() => startApollo(compose.byApollo(compose.withoutRights(list))), passesOn);
 });
@@ -197,5 +257,9 @@ for (const runtime of ["javascript", "router"]) {
       HIVE_MAX_COST: "5000",
     });
   };
-  describe(`Hive Gateway, ${runtime} runtime`, () => behaves(start, enforces));
+  const also = (gateway) => {
+    enforces(gateway);
+    subscribes(gateway);
+  };
+  describe(`Hive Gateway, ${runtime} runtime`, () => behaves(start, also));
 }

@@ -48,14 +48,15 @@ pub(super) enum Framing {
 }
 
 impl Framing {
-    /// The one that a POST asks for.
+    /// The one that is asked for: by POST, and server-sent events by GET too, as gateways do.
     pub(super) fn asked_for(request: &Request) -> Option<Self> {
-        if request.method() != Method::POST {
+        let posted = request.method() == Method::POST;
+        if !posted && request.method() != Method::GET {
             return None;
         }
         accepted(request.headers()).into_iter().find_map(|range| match range.essence_str() {
             "text/event-stream" => Some(Self::Events),
-            "multipart/mixed" if range.get_param("subscriptionspec").is_some() => {
+            "multipart/mixed" if posted && range.get_param("subscriptionspec").is_some() => {
                 Some(Self::Multipart)
             }
             _ => None,
@@ -120,7 +121,7 @@ fn accepted(headers: &HeaderMap) -> Vec<Mime> {
         .collect()
 }
 
-/// The answer to a POST that asks for a framing. What is no subscription goes on to the handler of
+/// The answer to a request that asks for a framing. What is no subscription goes on to the handler of
 /// queries, if the caller takes its answers as well.
 pub(super) async fn answer(
     subscriptions: &Subscriptions,
@@ -171,13 +172,22 @@ async fn open(
     request: Request,
 ) -> Result<Opened, NotOpened> {
     let (parts, body) = request.into_parts();
-    media::require_json(&parts.headers)?;
+    let posted = parts.method == Method::POST;
+    if posted {
+        media::require_json(&parts.headers)?;
+    }
     let inner = &subscriptions.parts;
     let token = bearer(&parts.headers).ok_or(Error::Unauthenticated)?;
     // Not used up yet: what is no subscription is let in by the handler of queries.
     let call = inner.authentication.verified(token, &context.correlation_id).await?;
     let bytes = body::read(&parts.headers, body, &inner.body).await?;
-    let admitted = match subscriptions.intake.of_json(call.principal().tenant(), &bytes) {
+    let tenant = call.principal().tenant();
+    let admitted = if posted {
+        subscriptions.intake.of_json(tenant, &bytes)
+    } else {
+        subscriptions.intake.of_query(tenant, parts.uri.query().unwrap_or_default())
+    };
+    let admitted = match admitted {
         Ok(admitted) => admitted,
         Err(Refused::Request(error)) => return Err(error.into()),
         Err(refused) => {
