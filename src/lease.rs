@@ -72,6 +72,25 @@ impl Work {
     }
 }
 
+/// Does `pass` every `every`, until `stop`; one that fails is logged as `failure`, and the next one comes
+/// in its time.
+pub async fn repeat<T>(
+    every: Duration,
+    stop: CancellationToken,
+    failure: &'static str,
+    pass: impl Fn() -> BoxFuture<'static, Result<T>>,
+) {
+    let mut ticks = interval(every);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    while stop.run_until_cancelled(ticks.tick()).await.is_some() {
+        match stop.run_until_cancelled(pass()).await {
+            Some(Ok(_)) => {}
+            Some(Err(error)) => tracing::error!(?error, failure),
+            None => break,
+        }
+    }
+}
+
 /// Does `work` while the lease is held, until `stop`; then gives it up. `work` ends soon after the
 /// token that it is given is cancelled.
 pub async fn lead(

@@ -9,7 +9,6 @@ use chrono::{DateTime, Utc};
 use futures::{FutureExt, StreamExt, stream};
 use serde::Serialize;
 use serde_json::Value;
-use tokio::time::{MissedTickBehavior, interval};
 use tokio_util::sync::CancellationToken;
 
 use super::{
@@ -26,6 +25,7 @@ use crate::{
         operator::{self, Due, DueTenant},
     },
     error::{Error, Result},
+    lease,
 };
 
 /// Requests to the receiver at once.
@@ -75,15 +75,11 @@ impl Deliverer {
 
     /// A pass every `every`, until `stop`.
     pub async fn run(self, every: Duration, stop: CancellationToken) {
-        let mut ticks = interval(every);
-        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        while stop.run_until_cancelled(ticks.tick()).await.is_some() {
-            match stop.run_until_cancelled(self.pass().boxed()).await {
-                Some(Ok(_)) => {}
-                Some(Err(error)) => tracing::error!(?error, "no events delivered"),
-                None => break,
-            }
-        }
+        let pass = || {
+            let own = self.clone();
+            async move { own.pass().await }.boxed()
+        };
+        lease::repeat(every, stop, "no events delivered", pass).await;
     }
 
     /// Delivers all that may be delivered now. One tenant's failure is logged and stops no other.

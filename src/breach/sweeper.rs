@@ -9,7 +9,7 @@ use std::{collections::HashSet, time::Duration};
 use chrono::{DateTime, TimeDelta, Utc};
 use futures::{FutureExt, StreamExt, stream};
 use serde_json::Value;
-use tokio::time::{Instant, MissedTickBehavior, interval};
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
@@ -25,6 +25,7 @@ use crate::{
         operator::{self, Due, DueTenant},
     },
     error::{Error, Result},
+    lease,
 };
 
 /// Datasets that one transaction is about, at most.
@@ -76,15 +77,11 @@ impl Sweeper {
 
     /// A pass every `every`, until `stop`.
     pub async fn run(self, every: Duration, stop: CancellationToken) {
-        let mut ticks = interval(every);
-        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        while stop.run_until_cancelled(ticks.tick()).await.is_some() {
-            match stop.run_until_cancelled(self.pass().boxed()).await {
-                Some(Ok(_)) => {}
-                Some(Err(error)) => tracing::error!(?error, "no pass over the breaches"),
-                None => break,
-            }
-        }
+        let pass = || {
+            let own = self.clone();
+            async move { own.pass().await }.boxed()
+        };
+        lease::repeat(every, stop, "no pass over the breaches", pass).await;
     }
 
     /// Does all that is due now. One tenant's failure is logged and stops no other.

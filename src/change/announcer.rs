@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use chrono::{DateTime, TimeDelta, Utc};
 use futures::{FutureExt, StreamExt, stream};
-use tokio::time::{MissedTickBehavior, interval, sleep};
+use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 
 use super::{
@@ -23,6 +23,7 @@ use crate::{
         operator::{self, Due, DueTenant},
     },
     error::Result,
+    lease,
 };
 
 /// Marks that one transaction takes, at most.
@@ -75,15 +76,11 @@ impl Announcer {
 
     /// A pass every `every`, until `stop`.
     pub async fn run(self, every: Duration, stop: CancellationToken) {
-        let mut ticks = interval(every);
-        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        while stop.run_until_cancelled(ticks.tick()).await.is_some() {
-            match stop.run_until_cancelled(self.pass().boxed()).await {
-                Some(Ok(_)) => {}
-                Some(Err(error)) => tracing::error!(?error, "no pass over the changes"),
-                None => break,
-            }
-        }
+        let pass = || {
+            let own = self.clone();
+            async move { own.pass().await }.boxed()
+        };
+        lease::repeat(every, stop, "no pass over the changes", pass).await;
     }
 
     /// Announces what this instance's callers commit, until `stop`.
