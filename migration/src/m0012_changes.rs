@@ -43,13 +43,19 @@ CREATE TABLE change_mark (
      AND cardinality(run_ids) = cardinality(event_times))
 ) WITH (autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 2000);
 
--- The last number of each log, and the last one that is kept no longer.
+-- The last number of each log, and the last one that is kept no longer; and how many datasets in use were
+-- announced in each status.
 CREATE TABLE change_head (
   tenant_id          text COLLATE "C" NOT NULL,
   freshness          bigint NOT NULL DEFAULT 0,
   freshness_dropped  bigint NOT NULL DEFAULT 0,
   runs               bigint NOT NULL DEFAULT 0,
   runs_dropped       bigint NOT NULL DEFAULT 0,
+  fresh              bigint NOT NULL DEFAULT 0,
+  warn               bigint NOT NULL DEFAULT 0,
+  stale              bigint NOT NULL DEFAULT 0,
+  unknown            bigint NOT NULL DEFAULT 0,
+  not_applicable     bigint NOT NULL DEFAULT 0,
   PRIMARY KEY (tenant_id)
 ) WITH (fillfactor = 50);
 
@@ -67,6 +73,9 @@ CREATE TABLE freshness_announced (
   FOREIGN KEY (tenant_id, dataset_id) REFERENCES dataset_registry
 ) WITH (fillfactor = 80);
 CREATE INDEX freshness_announced_due ON freshness_announced (tenant_id, holds_until, dataset_id);
+-- By the last instant before the first for which it holds.
+CREATE INDEX freshness_announced_early ON freshness_announced (tenant_id, (
+  CASE status WHEN 'WARN' THEN warn_at WHEN 'STALE' THEN stale_at END), dataset_id);
 
 CREATE TABLE freshness_change (
   tenant_id        text COLLATE "C" NOT NULL,
@@ -94,7 +103,8 @@ CREATE TABLE run_event_batch (
 
 GRANT SELECT, INSERT, DELETE ON change_mark, freshness_change, run_event_batch TO {writer};
 GRANT SELECT, INSERT, UPDATE ON change_head, freshness_announced TO {writer};
-GRANT SELECT ON change_head, freshness_change, run_event_batch TO {reader}, {auditor};
+GRANT SELECT ON change_mark, change_head, freshness_announced, freshness_change, run_event_batch
+  TO {reader}, {auditor};
 "#;
 
 // Marks of refresh states are left by triggers, so that no writer can forget them; by the statement,
@@ -151,6 +161,7 @@ GRANT EXECUTE ON FUNCTION tenants_with_changes_due(timestamptz) TO {operator};
 -- under row-level security within this transaction.
 ALTER TABLE dataset_refresh_state NO FORCE ROW LEVEL SECURITY;
 ALTER TABLE freshness_announced NO FORCE ROW LEVEL SECURITY;
+ALTER TABLE change_head NO FORCE ROW LEVEL SECURITY;
 INSERT INTO freshness_announced
 SELECT tenant_id, dataset_id, listed, judged.status, last_success_at, warn_at, stale_at,
        CASE judged.status WHEN 'FRESH' THEN warn_at WHEN 'WARN' THEN stale_at
@@ -161,6 +172,12 @@ SELECT tenant_id, dataset_id, listed, judged.status, last_success_at, warn_at, s
     WHEN stale_at < now() THEN 'STALE'
     WHEN warn_at < now() THEN 'WARN'
     ELSE 'FRESH' END AS status) AS judged;
+INSERT INTO change_head (tenant_id, fresh, warn, stale, unknown, not_applicable)
+SELECT tenant_id, count(*) FILTER (WHERE status = 'FRESH'), count(*) FILTER (WHERE status = 'WARN'),
+       count(*) FILTER (WHERE status = 'STALE'), count(*) FILTER (WHERE status = 'UNKNOWN'),
+       count(*) FILTER (WHERE status = 'NOT_APPLICABLE')
+  FROM freshness_announced WHERE listed GROUP BY tenant_id;
+ALTER TABLE change_head FORCE ROW LEVEL SECURITY;
 ALTER TABLE freshness_announced FORCE ROW LEVEL SECURITY;
 ALTER TABLE dataset_refresh_state FORCE ROW LEVEL SECURITY;
 ";

@@ -185,6 +185,15 @@ WITH change AS MATERIALIZED (
     holds_until timestamptz)) WITH ORDINALITY AS change (
     dataset_id, cause, previous_status, status, listed, warn_at, stale_at, last_success_at,
     holds_until, position)
+), counted AS (
+  SELECT status, sum(number)::bigint AS number FROM (
+    SELECT status, 1 AS number FROM change WHERE listed
+    UNION ALL
+    SELECT before.status, -1 FROM change, LATERAL (
+      SELECT listed, status FROM freshness_announced known
+       WHERE known.dataset_id = change.dataset_id LIMIT 1) AS before
+     WHERE before.listed
+  ) AS moved GROUP BY status
 ), known AS (
   INSERT INTO freshness_announced
     (tenant_id, dataset_id, listed, status, last_success_at, warn_at, stale_at, holds_until)
@@ -200,7 +209,14 @@ WITH change AS MATERIALIZED (
     (tenant_id, sequence, dataset_id, cause, previous_status, status, changed_at)
   SELECT current_tenant(), $2 + position, dataset_id, cause, previous_status, status, $3 FROM change
 )
-UPDATE change_head SET freshness = $2 + (SELECT count(*) FROM change), runs = $4";
+UPDATE change_head SET
+  freshness = $2 + (SELECT count(*) FROM change), runs = $4,
+  fresh = fresh + coalesce((SELECT number FROM counted WHERE status = 'FRESH'), 0),
+  warn = warn + coalesce((SELECT number FROM counted WHERE status = 'WARN'), 0),
+  stale = stale + coalesce((SELECT number FROM counted WHERE status = 'STALE'), 0),
+  unknown = unknown + coalesce((SELECT number FROM counted WHERE status = 'UNKNOWN'), 0),
+  not_applicable = not_applicable
+                 + coalesce((SELECT number FROM counted WHERE status = 'NOT_APPLICABLE'), 0)";
 
 /// Appends changes, in this order, and moves the head on.
 pub(super) async fn tell(

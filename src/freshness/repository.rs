@@ -276,20 +276,41 @@ pub struct Counts {
     pub not_applicable: i64,
 }
 
-// Each count is a range of an index that holds all it needs. What is beyond the last limit is
-// beyond the first one too, hence the difference.
+// What was announced is counted already ([`crate::change`]). It is put right for the datasets of which
+// something else may be so at this instant: those with a change that is not announced yet, and those
+// whose announced status ends before it, or begins after it. So the work does not grow with the number of
+// datasets, and the counts are exact whether or not anything was announced.
 const COUNT: &str = "
-SELECT fresh, past_warn - stale AS warn, stale, unknown, not_applicable FROM
-  (SELECT count(*) AS fresh FROM dataset_refresh_state
-    WHERE listed AND freshness_basis = 'TIMED' AND warn_at >= $1) AS a,
-  (SELECT count(*) AS past_warn FROM dataset_refresh_state
-    WHERE listed AND freshness_basis = 'TIMED' AND warn_at < $1) AS b,
-  (SELECT count(*) AS stale FROM dataset_refresh_state
-    WHERE listed AND freshness_basis = 'TIMED' AND stale_at < $1) AS c,
-  (SELECT count(*) AS unknown FROM dataset_refresh_state
-    WHERE listed AND freshness_basis = 'UNKNOWN') AS d,
-  (SELECT count(*) AS not_applicable FROM dataset_refresh_state
-    WHERE listed AND freshness_basis = 'NOT_APPLICABLE') AS e";
+WITH doubtful AS (
+  SELECT id AS dataset_id FROM change_mark, unnest(datasets) AS id
+  UNION
+  SELECT dataset_id FROM freshness_announced WHERE holds_until < $1
+  UNION
+  SELECT dataset_id FROM freshness_announced
+   WHERE CASE status WHEN 'WARN' THEN warn_at WHEN 'STALE' THEN stale_at END >= $1
+), corrected AS (
+  SELECT status, sum(number) AS number FROM (
+    SELECT announced.status, -1 AS number FROM doubtful, LATERAL (
+      SELECT listed, status FROM freshness_announced known
+       WHERE known.dataset_id = doubtful.dataset_id LIMIT 1) AS announced
+     WHERE announced.listed
+    UNION ALL
+    SELECT CASE WHEN state.freshness_basis <> 'TIMED' THEN state.freshness_basis
+                WHEN state.stale_at < $1 THEN 'STALE'
+                WHEN state.warn_at < $1 THEN 'WARN' ELSE 'FRESH' END, 1
+      FROM doubtful, LATERAL (
+        SELECT listed, freshness_basis, warn_at, stale_at FROM dataset_refresh_state of
+         WHERE of.dataset_id = doubtful.dataset_id LIMIT 1) AS state
+     WHERE state.listed
+  ) AS moved GROUP BY status
+)
+SELECT (coalesce(max(head.fresh), 0) + coalesce(sum(number) FILTER (WHERE status = 'FRESH'), 0))::bigint AS fresh,
+       (coalesce(max(head.warn), 0) + coalesce(sum(number) FILTER (WHERE status = 'WARN'), 0))::bigint AS warn,
+       (coalesce(max(head.stale), 0) + coalesce(sum(number) FILTER (WHERE status = 'STALE'), 0))::bigint AS stale,
+       (coalesce(max(head.unknown), 0) + coalesce(sum(number) FILTER (WHERE status = 'UNKNOWN'), 0))::bigint AS unknown,
+       (coalesce(max(head.not_applicable), 0)
+        + coalesce(sum(number) FILTER (WHERE status = 'NOT_APPLICABLE'), 0))::bigint AS not_applicable
+  FROM (SELECT) AS one LEFT JOIN change_head AS head ON true LEFT JOIN corrected ON true";
 
 /// The number of active datasets in each status at `now`.
 ///

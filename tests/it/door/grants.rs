@@ -16,6 +16,8 @@ audit_event_sequence drr_writer USAGE
 change_head drr_auditor SELECT
 change_head drr_reader SELECT
 change_head drr_writer INSERT,SELECT,UPDATE
+change_mark drr_auditor SELECT
+change_mark drr_reader SELECT
 change_mark drr_writer DELETE,INSERT,SELECT
 dataset_external_verdict drr_auditor SELECT
 dataset_external_verdict drr_reader SELECT
@@ -37,6 +39,8 @@ dataset_registry drr_writer INSERT,SELECT,UPDATE
 dataset_run_log drr_auditor SELECT
 dataset_run_log drr_reader SELECT
 dataset_run_log drr_writer INSERT,SELECT,UPDATE
+freshness_announced drr_auditor SELECT
+freshness_announced drr_reader SELECT
 freshness_announced drr_writer INSERT,SELECT,UPDATE
 freshness_breach drr_auditor SELECT
 freshness_breach drr_reader SELECT

@@ -6,6 +6,7 @@ mod deadlines;
 mod many;
 mod racing;
 mod selectors;
+mod summary;
 
 use drr::auth::policy::Role;
 use serde_json::{Value, json};
