@@ -145,11 +145,10 @@ pub fn hostile() -> Vec<(&'static str, Value, &'static str)> {
         ),
         (
             "pages in pages",
-            document(format!(
-                "{{ datasets {{ nodes {{ {} name {} }} }} }}",
-                "runs { nodes { datasets { ".repeat(10),
-                "} } }".repeat(10)
-            )),
+            document(
+                "{ datasets(first: 200) { nodes { runs(first: 200) { nodes { job { name } } } } } }"
+                    .to_owned(),
+            ),
             "limits.graphql_cost",
         ),
     ]
