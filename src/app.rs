@@ -16,6 +16,10 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 
 use crate::{
+    audit::{
+        Recorder,
+        recorder::{Recording, SpoolError},
+    },
     auth::{
         KeySettings, KeySource, PseudonymKey, RevocationList, TokenVerifier, VerifierSettings,
         jwks::JwksSettingsError, verifier::VerifierSettingsError,
@@ -73,6 +77,8 @@ pub struct Assembly {
     pub graphql: config::Graphql,
     /// What is kept for how long.
     pub retention: Retention,
+    /// Where audit events wait while the database is away.
+    pub audit: config::Audit,
     /// The database, as the application's login.
     pub database: DbSettings,
     /// Whose keys sign tokens.
@@ -141,6 +147,9 @@ pub enum StartError {
     /// The list of trusted documents cannot be used.
     #[error(transparent)]
     Trusted(#[from] BrokenManifest),
+    /// Audit events have no place to wait in.
+    #[error(transparent)]
+    Spool(#[from] SpoolError),
     /// There are no metrics.
     #[error(transparent)]
     Telemetry(#[from] TelemetryError),
@@ -165,6 +174,8 @@ pub struct App {
     announcer: Announcer,
     revocations: Arc<RevocationList>,
     subscriptions: Subscriptions,
+    recorder: Recorder,
+    recording: Recording,
     drain_timeout: Duration,
     shutdown: CancellationToken,
     background: CancellationToken,
@@ -188,6 +199,7 @@ impl App {
             limits,
             graphql,
             retention,
+            audit,
             database,
             keys,
             verifier,
@@ -243,6 +255,8 @@ impl App {
             let work = move |stop| announcer.clone().run(every, stop).boxed();
             tasks.spawn(lease::lead(lease, background.clone(), work));
         }
+        let (recorder, recording) =
+            Recorder::start(db.clone(), &audit.spool_dir, audit.spool_bytes)?;
         let hub = Arc::new(Hub::default());
         tasks.spawn(hub.clone().run(db.clone(), background.clone()));
         let graph = graphql::subgraph();
@@ -254,6 +268,7 @@ impl App {
             hub,
             &limits,
             shutdown.clone(),
+            (recorder.clone(), clock.clone()),
         );
 
         let checks: Vec<Arc<dyn ReadinessCheck>> =
@@ -274,6 +289,8 @@ impl App {
             announcer,
             revocations,
             subscriptions: subscriptions.clone(),
+            recorder,
+            recording,
             drain_timeout: limits.drain_timeout,
             shutdown,
             background,
@@ -302,7 +319,9 @@ impl App {
         clock: &SharedClock,
     ) -> Self {
         for (listener, routes) in listeners {
-            let router = http::assemble(routes, Front::new(listener.kind(), clock.clone(), limits));
+            let recorder = self.recorder.clone();
+            let front = Front::new(listener.kind(), clock.clone(), limits, recorder);
+            let router = http::assemble(routes, front);
             let serving = listener.serve(router, *limits, self.shutdown.clone());
             self.listeners.spawn(async move {
                 let drained = serving.await;
@@ -348,6 +367,7 @@ impl App {
         }
         self.background.cancel();
         while self.tasks.join_next().await.is_some() {}
+        self.recording.close(&self.recorder).await;
         self.db.close().await;
     }
 }

@@ -13,6 +13,7 @@ use tokio::time::Instant;
 use uuid::Uuid;
 
 use crate::{
+    audit::Record,
     auth::{
         Principal,
         policy::{self, Operation},
@@ -31,6 +32,7 @@ pub struct Call {
     clock: SharedClock,
     now: DateTime<Utc>,
     correlation_id: Arc<str>,
+    record: Arc<Record>,
     changes: Arc<AtomicU64>,
     attempt: Option<Arc<Attempt>>,
     is_internal: bool,
@@ -43,9 +45,11 @@ impl Call {
         principal: Arc<Principal>,
         db: &Db,
         clock: SharedClock,
-        correlation_id: Arc<str>,
+        record: Arc<Record>,
     ) -> Self {
-        let db = db.scoped_to(&principal);
+        record.caller(&principal);
+        let correlation_id = record.correlation_id().clone();
+        let db = db.scoped_to(&principal).counting(record.rows().clone());
         let now = clock.now();
         Self {
             principal,
@@ -53,6 +57,7 @@ impl Call {
             clock,
             now,
             correlation_id,
+            record,
             changes: Arc::default(),
             attempt: None,
             is_internal: false,
@@ -116,6 +121,12 @@ impl Call {
         &self.correlation_id
     }
 
+    /// What becomes known of the call, for the audit trail.
+    #[must_use]
+    pub fn record(&self) -> &Record {
+        &self.record
+    }
+
     /// How many changes the call has made: what was read before the last one is no longer so.
     #[must_use]
     pub fn changes(&self) -> u64 {
@@ -144,6 +155,7 @@ impl Call {
     /// # Errors
     /// [`Error::Forbidden`](crate::error::Error::Forbidden).
     pub fn authorize(&self, operation: Operation) -> Result<()> {
+        self.record.asked(operation);
         policy::authorize(&self.principal, operation)
     }
 }

@@ -23,6 +23,7 @@ mod m0009_once;
 mod m0010_verdicts;
 mod m0011_history;
 mod m0012_changes;
+mod m0013_calls;
 mod rls;
 
 /// The list of steps, in order.
@@ -45,6 +46,7 @@ impl MigratorTrait for Migrator {
             Box::new(m0010_verdicts::Migration),
             Box::new(m0011_history::Migration),
             Box::new(m0012_changes::Migration),
+            Box::new(m0013_calls::Migration),
         ]
     }
 }

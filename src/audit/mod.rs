@@ -1,10 +1,21 @@
 //! The audit trail: who did what to which dataset, when, and how it ended. // D34, D35
 //!
-//! An event is written in the transaction of the change it tells of, so that neither can be there
-//! without the other. What was refused or failed changed nothing, and its event has a transaction
-//! of its own. The trail can only be appended to: no database role may change or remove an event.
+//! Every call leaves one event, and no answer leaves before that is durable. The event of a change is
+//! written in the transaction of the change, so that neither can be there without the other; those of
+//! all other calls, what was refused and failed among them, are written by the [`Recorder`], many at
+//! once, when the call ends. What is known of a call until then is in its [`Record`].
+//!
+//! The trail can only be appended to: no database role may change or remove an event. Its order and its
+//! content are held fast by [`crate::evidence`].
 
+pub mod model;
+pub mod record;
+pub mod recorder;
 mod repository;
+mod spool;
 pub mod trail;
 
-pub use repository::{Deed, Entry, Outcome, OwnEntry, OwnTask, append, append_own};
+pub use model::{Class, Event, Outcome};
+pub use record::Record;
+pub use recorder::{Ending, NotDurable, Recorder};
+pub use repository::{Deed, Entry, OwnEntry, OwnTask, append, append_own};

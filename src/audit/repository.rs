@@ -4,57 +4,14 @@ use chrono::{DateTime, Utc};
 use serde::Serialize;
 use uuid::Uuid;
 
+use super::model::{Class, Event, Outcome};
 use crate::{
     auth::policy::Operation,
     call::Call,
     clock::Clock,
     db::{TenantTx, records},
-    error::{Coded, ErrorCode, Result},
+    error::Result,
 };
-
-/// How a call ended.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Outcome {
-    /// It was done.
-    Success,
-    /// The caller may not do it.
-    Denied,
-    /// It could not be done as it was asked.
-    Rejected(ErrorCode),
-    /// This service failed.
-    Failure(ErrorCode),
-}
-
-impl Outcome {
-    /// The outcome of a call that ended in `error`.
-    #[must_use]
-    pub fn of(error: &impl Coded) -> Self {
-        match error.error_code() {
-            ErrorCode::Forbidden | ErrorCode::Unauthenticated => Self::Denied,
-            code @ (ErrorCode::Internal | ErrorCode::Unavailable | ErrorCode::DeadlineExceeded) => {
-                Self::Failure(code)
-            }
-            code => Self::Rejected(code),
-        }
-    }
-
-    const fn as_str(self) -> &'static str {
-        match self {
-            Self::Success => "SUCCESS",
-            Self::Denied => "DENIED",
-            Self::Rejected(_) => "REJECTED",
-            Self::Failure(_) => "FAILURE",
-        }
-    }
-
-    const fn error_code(self) -> Option<ErrorCode> {
-        match self {
-            Self::Success => None,
-            Self::Denied => Some(ErrorCode::Forbidden),
-            Self::Rejected(code) | Self::Failure(code) => Some(code),
-        }
-    }
-}
 
 /// One event, beside what the call itself says (actor, tenant, instant, correlation id).
 #[derive(Debug, Clone)]
@@ -132,40 +89,38 @@ pub struct OwnEntry {
     pub resource: Option<String>,
 }
 
+/// An event as the database takes it.
 #[derive(Serialize)]
 struct Row<'a> {
-    event_id: Uuid,
-    action: &'static str,
-    dataset_id: Option<Uuid>,
-    resource: Option<&'a str>,
-    result: &'static str,
-    error_code: Option<&'static str>,
+    #[serde(flatten)]
+    event: &'a Event,
+    leaf_hash: String,
 }
 
 // The tenant is not a parameter: it is the transaction's own.
 const APPEND: &str = "
+WITH known AS (INSERT INTO tenant_directory VALUES (current_tenant()) ON CONFLICT DO NOTHING)
 INSERT INTO audit_event
-  (tenant_id, occurred_at, event_id, actor_id, action, dataset_id, resource, result, error_code,
-   correlation_id)
-SELECT current_tenant(), $1, event_id, $2, action, dataset_id, resource, result, error_code, $3
-  FROM jsonb_to_recordset($4) AS event (event_id uuid, action text, dataset_id uuid,
-                                        resource text, result text, error_code text)";
+  (tenant_id, occurred_at, event_id, class, call_id, actor_id, action, dataset_id, resource, result,
+   error_code, correlation_id, interface, operation_name, document_hash, token_hash, duration_us,
+   row_count, calls, leaf_hash)
+SELECT current_tenant(), occurred_at, event_id, class, call_id, actor_id, action, dataset_id,
+       resource, result, error_code, correlation_id, interface, operation_name,
+       decode(document_hash, 'hex'), decode(token_hash, 'hex'), duration_us, row_count, calls,
+       decode(leaf_hash, 'hex')
+  FROM jsonb_to_recordset($1) AS event (
+    occurred_at timestamptz, event_id uuid, class text, call_id uuid, actor_id text, action text,
+    dataset_id uuid, resource text, result text, error_code text, correlation_id text,
+    interface text, operation_name text, document_hash text, token_hash text, duration_us bigint,
+    row_count bigint, calls integer, leaf_hash text)";
 
-/// Appends `entries` in one statement of the transaction `tx`.
+/// Appends `entries` in one statement of the transaction `tx`. Once that is committed, the call's
+/// record is to be told ([`Record::kept`](super::Record::kept)).
 ///
 /// # Errors
 /// Whatever the database answers; the transaction is lost then, and the change with it.
 pub async fn append(tx: &TenantTx, call: &Call, entries: &[Entry]) -> Result<()> {
-    let entries = entries.iter().map(|entry| Row {
-        event_id: call.new_id(),
-        action: entry.operation.as_str(),
-        dataset_id: entry.dataset_id,
-        resource: entry.resource.as_deref(),
-        result: entry.outcome.as_str(),
-        error_code: entry.outcome.error_code().map(ErrorCode::as_str),
-    });
-    let rows: Vec<_> = entries.collect();
-    insert(tx, call.now(), call.principal().actor(), call.correlation_id(), &rows).await
+    insert(tx, &call.record().events(entries)).await
 }
 
 /// Appends what a task of the program's own did, in the transaction in which it did it.
@@ -173,27 +128,36 @@ pub async fn append(tx: &TenantTx, call: &Call, entries: &[Entry]) -> Result<()>
 /// # Errors
 /// As [`append`].
 pub async fn append_own(tx: &TenantTx, task: &OwnTask<'_>, entries: &[OwnEntry]) -> Result<()> {
-    let entries = entries.iter().map(|entry| Row {
-        event_id: task.clock.new_id(),
-        action: entry.deed.as_str(),
+    let events = entries.iter().map(|entry| Event {
+        action: entry.deed.as_str().into(),
+        actor_id: task.actor.into(),
+        also: Vec::new(),
+        call_id: None,
+        calls: 1,
+        class: Class::Api,
+        correlation_id: task.correlation_id.clone(),
         dataset_id: entry.dataset_id,
-        resource: entry.resource.as_deref(),
-        result: Outcome::Success.as_str(),
+        document_hash: None,
+        duration_us: None,
         error_code: None,
+        event_id: task.clock.new_id(),
+        interface: None,
+        occurred_at: task.now,
+        operation_name: None,
+        resource: entry.resource.clone(),
+        result: Outcome::Success.as_str().into(),
+        row_count: None,
+        tenant_id: tx.tenant().clone(),
+        token_hash: None,
     });
-    let rows: Vec<_> = entries.collect();
-    insert(tx, task.now, task.actor, &task.correlation_id, &rows).await
+    let events: Vec<_> = events.collect();
+    insert(tx, &events).await
 }
 
-async fn insert(
-    tx: &TenantTx,
-    at: DateTime<Utc>,
-    actor: &str,
-    correlation_id: &str,
-    rows: &[Row<'_>],
-) -> Result<()> {
-    let values = [at.into(), actor.into(), correlation_id.into(), records(rows)?];
-    tx.execute_sql(APPEND, values).await?;
-    metrics::counter!("drr_audit_events_total").increment(rows.len() as u64);
+async fn insert(tx: &TenantTx, events: &[Event]) -> Result<()> {
+    let rows = events.iter().map(|event| Row { event, leaf_hash: hex::encode(event.leaf_hash()) });
+    let rows: Vec<_> = rows.collect();
+    tx.execute_sql(APPEND, [records(&rows)?]).await?;
+    metrics::counter!("drr_audit_events_total").increment(events.len() as u64);
     Ok(())
 }

@@ -23,7 +23,10 @@
 use serde::{Serialize, de::DeserializeOwned};
 use uuid::Uuid;
 
-use super::repository::{Entry, Outcome, append};
+use super::{
+    model::Outcome,
+    repository::{Entry, append},
+};
 use crate::{
     auth::policy::Operation,
     call::Call,
@@ -63,7 +66,7 @@ impl<T> Done<T> {
     }
 }
 
-/// Runs `prepare` and then `work` if the caller may do `operation`, and records a denial or a failure.
+/// Runs `prepare` and then `work` if the caller may do `operation`, and notes a denial or a failure.
 ///
 /// `work` gets a transaction and what `prepare` answered. Its change, the audit events and, if the call
 /// has an idempotency key, the outcome stand or fall together. A change that was made under the same
@@ -96,10 +99,7 @@ where
         Err(Stopped::With(error)) => {
             let entry =
                 Entry { operation, dataset_id, resource: None, outcome: Outcome::of(&error) };
-            if let Err(lost) = record(call, entry).await {
-                tracing::error!(error = ?lost, %operation, "the audit event of a failed call is lost");
-                metrics::counter!("drr_audit_events_lost_total").increment(1);
-            }
+            call.record().note(entry);
             Err(error)
         }
     }
@@ -155,6 +155,7 @@ where
         slot.keep(&tx, call, &done.outcome).await?;
     }
     tx.commit().await?;
+    call.record().kept();
     if let Some(slot) = kept {
         slot.committed();
     }
@@ -170,14 +171,9 @@ async fn again<T: DeserializeOwned, E: Coded>(
 ) -> Result<T, Stopped<E>> {
     append(&tx, call, &[entry]).await?;
     tx.commit().await?;
+    call.record().kept();
     match found {
         Found::Outcome(outcome) => Ok(told(outcome)?),
         Found::Answer | Found::Nothing => Err(Stopped::Answered),
     }
-}
-
-async fn record(call: &Call, entry: Entry) -> Result<()> {
-    let tx = call.db().write().await?;
-    append(&tx, call, &[entry]).await?;
-    tx.commit().await
 }

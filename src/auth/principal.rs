@@ -28,6 +28,13 @@ impl TenantId {
         if valid { Ok(Self(text.into())) } else { Err(InvalidTenantId) }
     }
 
+    /// What stands in the place of a tenant for calls that have none, in the audit trail. No token can
+    /// name it: it is no tenant's code.
+    #[must_use]
+    pub fn none() -> Self {
+        Self("-".into())
+    }
+
     /// The code as text.
     #[must_use]
     pub fn as_str(&self) -> &str {

@@ -63,6 +63,7 @@ pub(super) async fn start(
         limits: settings.limits,
         graphql: settings.graphql.clone(),
         retention: settings.retention,
+        audit: settings.audit.clone(),
         database: database.settings(settings),
         keys,
         verifier,

@@ -151,6 +151,8 @@ pub(super) const KEYS: &[Key] = &[
     key("limits.idempotency_retention_hours", Kind::Number(24, 8_760), Some("24")),
     key("retention.runs_days", Kind::Number(0, 36_500), Some("400")),
     key("retention.changes_hours", Kind::Number(1, 8_760), Some("168")),
+    key("audit.spool_dir", Kind::Path, None),
+    key("audit.spool_bytes", Kind::Number(1 << 16, 1 << 40), Some("268435456")),
     key("log.format", Kind::Choice(&["json", "text"]), Some("json")),
     key("log.filter", Kind::Text, Some("info")),
 ];

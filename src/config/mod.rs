@@ -78,6 +78,8 @@ pub struct Settings {
     pub limits: Limits,
     /// `retention.*`
     pub retention: Retention,
+    /// `audit.*`
+    pub audit: Audit,
     /// `log.*`
     pub log: Log,
 }
@@ -100,6 +102,15 @@ pub struct Retention {
     pub runs_days: u32,
     /// For how many hours subscribers can go on after what they saw last.
     pub changes_hours: u32,
+}
+
+/// The audit trail.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Audit {
+    /// Where events wait while the database is away: `spool` in the data folder, unless it is named.
+    pub spool_dir: PathBuf,
+    /// How many bytes of them wait at most.
+    pub spool_bytes: u64,
 }
 
 /// Where to listen.

@@ -3,8 +3,8 @@
 use std::{net::SocketAddr, path::PathBuf, str::FromStr, time::Duration};
 
 use super::{
-    Alerts, Auth, ConfigError, Database, DatabaseUrl, DocumentLimits, Environment, Graphql, Jwks,
-    Limits, Listen, Log, LogFormat, Retention, Secret, Settings, SubscriptionLimits, keys,
+    Alerts, Audit, Auth, ConfigError, Database, DatabaseUrl, DocumentLimits, Environment, Graphql,
+    Jwks, Limits, Listen, Log, LogFormat, Retention, Secret, Settings, SubscriptionLimits, keys,
     read_secret_file,
     sources::{Resolved, invalid_or_unknown},
 };
@@ -30,9 +30,19 @@ pub(super) fn settings(from: &Resolved) -> Result<Settings, ConfigError> {
             runs_days: required(from, "retention.runs_days")?,
             changes_hours: required(from, "retention.changes_hours")?,
         },
+        audit: audit(from)?,
         log: log(from)?,
     };
     Ok(settings)
+}
+
+fn audit(from: &Resolved) -> Result<Audit, ConfigError> {
+    let named = from.text("audit.spool_dir").map(PathBuf::from);
+    let spool_dir = match named {
+        Some(folder) => folder,
+        None => required::<PathBuf>(from, "data_dir")?.join("spool"),
+    };
+    Ok(Audit { spool_dir, spool_bytes: required(from, "audit.spool_bytes")? })
 }
 
 /// A setting's value; the row in the table has checked its text, so a failure names the row.

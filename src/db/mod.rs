@@ -20,6 +20,7 @@ pub mod operator;
 mod pool;
 pub mod safety;
 mod tenant;
+pub mod trail;
 
 pub use listen::{Heard, Listener};
 pub use pool::{Db, DbSettings};

@@ -179,7 +179,7 @@ WITH guarded AS (
 ), expected (oid, relname, name, function, kind) AS (
   -- The bits of tgtype: 1 row, 2 before, 4 insert, 8 delete, 16 update, 32 truncate.
   SELECT oid, relname, 'audit_owed', 'owe_audit_event', 2 + 4 + 8 + 16 + 32 FROM guarded
-   WHERE relname <> 'audit_event'
+   WHERE relname NOT LIKE 'audit\\_event%'
   UNION ALL
   SELECT oid, relname, 'audit_paid', 'pay_audit_debt', 4 FROM guarded WHERE relname = 'audit_event'
   UNION ALL
@@ -197,6 +197,8 @@ SELECT relname::text FROM expected
     WHERE t.tgrelid = expected.oid AND t.tgname = expected.name AND t.tgtype = expected.kind
       AND p.proname = expected.function AND p.pronamespace = $1::regnamespace AND p.prosecdef
       AND t.tgenabled IN ('O', 'A') AND t.tgnargs = 0 AND t.tgattr = ''
-      AND (t.tgqual IS NULL OR expected.name = 'audit_debt_kept')
+      AND (t.tgqual IS NULL OR expected.name = 'audit_debt_kept'
+        OR expected.name = 'audit_paid' AND pg_get_triggerdef(t.oid) LIKE '%WHEN ((CURRENT_USER <> '''
+          || replace($1, 'storage_drr', 'drr_ledger') || '''::name)) EXECUTE%')
       AND (t.tgdeferrable AND t.tginitdeferred) = (expected.name = 'audit_debt_settled'))
  ORDER BY relname LIMIT 1";

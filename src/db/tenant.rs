@@ -1,6 +1,12 @@
 //! One tenant's view of the database, and the only transaction there is.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
+};
 
 use migration::GroupRole;
 use sea_orm::{
@@ -35,6 +41,8 @@ pub struct TenantDb {
     deadline: Option<Instant>,
     /// Who is told of commits: not of those of the program's own tasks.
     commits: Option<Arc<Commits>>,
+    /// Rows that were answered or changed.
+    rows: Arc<AtomicU64>,
 }
 
 /// How much longer than the rest of its request a statement may run in the server: it is cancelled at
@@ -48,7 +56,14 @@ impl TenantDb {
             _ => GroupRole::Reader,
         };
         let (tenant, commits) = (principal.tenant().clone(), Some(db.commits().clone()));
-        Self { db, tenant, reading_as, deadline: None, commits }
+        Self { db, tenant, reading_as, deadline: None, commits, rows: Arc::default() }
+    }
+
+    /// The same, counting in `rows` what is answered or changed.
+    #[must_use]
+    pub fn counting(mut self, rows: Arc<AtomicU64>) -> Self {
+        self.rows = rows;
+        self
     }
 
     /// The same, for work that nobody waits for after `deadline`.
@@ -59,8 +74,9 @@ impl TenantDb {
     }
 
     /// For the program's own tasks; see [`Db::of_due`].
-    pub(super) const fn of_own_task(db: Db, tenant: TenantId) -> Self {
-        Self { db, tenant, reading_as: GroupRole::Reader, deadline: None, commits: None }
+    pub(super) fn of_own_task(db: Db, tenant: TenantId) -> Self {
+        let (reading_as, rows) = (GroupRole::Reader, Arc::default());
+        Self { db, tenant, reading_as, deadline: None, commits: None, rows }
     }
 
     /// A read-only transaction. Dropping it ends it; there is nothing to commit.
@@ -101,7 +117,8 @@ impl TenantDb {
         metrics::counter!("drr_db_transactions_total").increment(1);
         let connection = Some(connection);
         let session = Mutex::new(Session { connection, backend, running: false, unsettled: 0 });
-        Ok(TenantTx { db: self.db.clone(), tenant: self.tenant.clone(), session, commits })
+        let (db, tenant, rows) = (self.db.clone(), self.tenant.clone(), self.rows.clone());
+        Ok(TenantTx { db, tenant, session, commits, rows })
     }
 
     /// How long a statement may run that begins now.
@@ -162,6 +179,7 @@ pub struct TenantTx {
     tenant: TenantId,
     session: Mutex<Session>,
     commits: Option<Arc<Commits>>,
+    rows: Arc<AtomicU64>,
 }
 
 #[derive(Debug)]
@@ -208,6 +226,12 @@ struct Unsettled;
 struct ForeignRow;
 
 impl TenantTx {
+    /// Whose rows it reads and writes.
+    #[must_use]
+    pub const fn tenant(&self) -> &TenantId {
+        &self.tenant
+    }
+
     /// Makes what was written lasting. When it is dropped before it answers, the change is written
     /// whole or not at all, and nobody can tell which.
     ///
@@ -327,7 +351,9 @@ impl ConnectionTrait for TenantTx {
         let mut session = self.session.lock().await;
         let connection = session.begin().map_err(execute_error)?;
         let result = bound(&statement).execute(connection).await;
-        session.settled(result).map(Into::into).map_err(execute_error)
+        let result = session.settled(result).map_err(execute_error)?;
+        self.rows.fetch_add(result.rows_affected(), Ordering::Relaxed);
+        Ok(result.into())
     }
 
     /// Refused: every statement is prepared and its parameters are bound. // D42
@@ -345,6 +371,7 @@ impl ConnectionTrait for TenantTx {
         let rows = bound(&statement).fetch_all(connection).await;
         let rows = rows.and_then(|rows| self.only_own(rows));
         let rows = session.settled(rows).map_err(query_error)?;
+        self.rows.fetch_add(rows.len() as u64, Ordering::Relaxed);
         Ok(rows.into_iter().map(Into::into).collect())
     }
 }

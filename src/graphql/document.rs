@@ -4,6 +4,7 @@ use async_graphql::{
     Variables,
     parser::types::{DocumentOperations, ExecutableDocument, OperationDefinition, OperationType},
 };
+use sha2::{Digest, Sha256};
 
 use super::{expansion::Expansion, sdl};
 use crate::{config::DocumentLimits, error::Result};
@@ -18,19 +19,21 @@ pub struct Document {
     expansion: Expansion,
     introspects: bool,
     weight: u32,
+    hash: [u8; 32],
 }
 
 impl Document {
-    /// Checks a document that was parsed from a text of so many bytes.
+    /// Checks a document that was parsed from this text.
     ///
     /// # Errors
     /// [`Error::LimitExceeded`](crate::error::Error::LimitExceeded) with the name of the limit.
-    pub fn new(parsed: ExecutableDocument, text: usize, limits: &DocumentLimits) -> Result<Self> {
+    pub fn new(parsed: ExecutableDocument, text: &str, limits: &DocumentLimits) -> Result<Self> {
         let expansion = Expansion::of(&parsed, limits)?;
         let introspects = sdl::introspects(&parsed);
         let nodes = expansion.nodes().saturating_mul(NODE_BYTES);
-        let weight = u32::try_from(text).unwrap_or(u32::MAX).saturating_add(nodes);
-        Ok(Self { parsed, expansion, introspects, weight })
+        let weight = u32::try_from(text.len()).unwrap_or(u32::MAX).saturating_add(nodes);
+        let hash = Sha256::digest(text).into();
+        Ok(Self { parsed, expansion, introspects, weight, hash })
     }
 
     /// Checks the variables that come with it.
@@ -45,6 +48,12 @@ impl Document {
     #[must_use]
     pub const fn parsed(&self) -> &ExecutableDocument {
         &self.parsed
+    }
+
+    /// SHA-256 of its text.
+    #[must_use]
+    pub const fn hash(&self) -> &[u8; 32] {
+        &self.hash
     }
 
     /// How much memory it takes, in bytes, at most.

@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use axum::http::{HeaderMap, header};
 
-use super::CorrelationId;
 use crate::{
+    audit::Record,
     auth::{Principal, TokenError, TokenVerifier, verifier::MAXIMUM_LEEWAY},
     call::Call,
     clock::SharedClock,
@@ -39,9 +39,9 @@ impl Authentication {
     /// # Errors
     /// [`Error::Unauthenticated`] without a valid bearer token, [`Error::Unavailable`] when the keys
     /// to verify it with cannot be had.
-    pub async fn call(&self, headers: &HeaderMap, correlation_id: &CorrelationId) -> Result<Call> {
+    pub async fn call(&self, headers: &HeaderMap, record: &Arc<Record>) -> Result<Call> {
         let token = bearer(headers).ok_or(Error::Unauthenticated)?;
-        let call = self.verified(token, correlation_id).await?;
+        let call = self.verified(token, record).await?;
         self.spend(call.principal()).await?;
         Ok(call)
     }
@@ -51,11 +51,10 @@ impl Authentication {
     ///
     /// # Errors
     /// As for [`Self::call`].
-    pub async fn verified(&self, token: &str, correlation_id: &CorrelationId) -> Result<Call> {
+    pub async fn verified(&self, token: &str, record: &Arc<Record>) -> Result<Call> {
         let principal = self.verifier.verify(token).await?;
         tracing::Span::current().record("tenant", principal.tenant().as_str());
-        let correlation_id = correlation_id.as_str().into();
-        Ok(Call::new(Arc::new(principal), &self.db, self.clock.clone(), correlation_id))
+        Ok(Call::new(Arc::new(principal), &self.db, self.clock.clone(), record.clone()))
     }
 
     /// Uses up a token that is for one use, durably and before the call begins, so that no other

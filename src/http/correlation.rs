@@ -13,7 +13,7 @@ use serde::Serialize;
 use tracing::{Instrument, field::Empty};
 
 use super::{Front, RequestContext, problem};
-use crate::clock::Clock;
+use crate::{audit::Record, clock::Clock};
 
 /// The header that carries it, both ways.
 pub const HEADER: HeaderName = HeaderName::from_static("x-correlation-id");
@@ -48,6 +48,12 @@ impl CorrelationId {
             .and_then(Self::parse)
             .or_else(|| text(TRACEPARENT).and_then(trace_id).and_then(Self::parse))
             .unwrap_or_else(|| Self::generate(clock))
+    }
+
+    /// The name, shared.
+    #[must_use]
+    pub const fn shared(&self) -> &Arc<str> {
+        &self.0
     }
 
     /// The name as text.
@@ -93,6 +99,11 @@ pub(super) async fn correlate(
         listener: front.listener,
         peer,
         deadline: front.deadline(&request),
+        record: Arc::new(Record::new(
+            front.clock.clone(),
+            correlation_id.shared().clone(),
+            front.listener.as_str(),
+        )),
     };
     let token_given = request.headers().contains_key(header::AUTHORIZATION);
     // `tenant` and `operation` are recorded by whoever learns them.

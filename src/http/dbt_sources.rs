@@ -56,7 +56,7 @@ pub(super) async fn import(
     request: Request,
 ) -> Result<Response, Problem> {
     let (parts, body) = request.into_parts();
-    let call = state.authentication.call(&parts.headers, &context.correlation_id).await?;
+    let call = state.authentication.call(&parts.headers, &context.record).await?;
     let operation = Operation::DbtSourcesImport.as_str();
     let call = call.until(context.deadline);
     let call = call.attempting(state.once.attempt(&parts.headers, operation));

@@ -128,7 +128,7 @@ pub async fn ingest(
     request: Request,
 ) -> Result<Response, Problem> {
     let (parts, body) = request.into_parts();
-    let call = lineage.authentication.call(&parts.headers, &context.correlation_id).await?;
+    let call = lineage.authentication.call(&parts.headers, &context.record).await?;
     let operation = Operation::LineageIngest.as_str();
     let call = call.until(context.deadline);
     let call = call.attempting(lineage.once.attempt(&parts.headers, operation));

@@ -3,10 +3,11 @@
 //! ```text
 //! server ─ connection limit, header and idle timeouts, drain
 //!   └ correlation ─ the request's id and span; errors become problem documents here
+//!     └ audited ─ the event of the call, durable before the answer leaves
 //!       └ observe ─ metrics, panics, the deadline; answers are compressed inside
-//!           └ the listener's own routes, with its authentication
-//!               └ body ─ size, decompression and time limits, when the handler reads it
-//!                   └ graphql: guard, then execution
+//!         └ the listener's own routes, with its authentication
+//!           └ body ─ size, decompression and time limits, when the handler reads it
+//!             └ graphql: guard, then execution
 //! ```
 //!
 //! GraphQL is [`subgraph`] behind [`graphql`]; REST ([`rest`]) asks the same graph, and so does the page
@@ -15,7 +16,7 @@
 //! [`assemble`] puts the common part around a listener's routes. A panic is caught inside the
 //! metrics, so that it counts as the 500 that it becomes.
 
-use std::{net::SocketAddr, time::Duration};
+use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use axum::{
     Router,
@@ -27,11 +28,13 @@ use axum::{
 use tokio::time::Instant;
 
 use crate::{
+    audit::{Record, Recorder},
     clock::SharedClock,
     config::Limits,
     error::{Error, ErrorCode},
 };
 
+mod audited;
 pub mod authentication;
 pub mod body;
 mod compression;
@@ -91,6 +94,8 @@ pub struct RequestContext {
     pub peer: Option<SocketAddr>,
     /// When it must be answered.
     pub deadline: Instant,
+    /// What becomes known of it, for the audit trail.
+    pub record: Arc<Record>,
 }
 
 impl<S: Send + Sync> FromRequestParts<S> for RequestContext {
@@ -116,17 +121,25 @@ pub struct Front {
     pub request_deadline: Duration,
     /// How much longer when it has a body.
     pub body_timeout: Duration,
+    /// Makes audit events durable.
+    pub recorder: Recorder,
 }
 
 impl Front {
     /// The common part of one listener.
     #[must_use]
-    pub fn new(listener: ListenerKind, clock: SharedClock, limits: &Limits) -> Self {
+    pub fn new(
+        listener: ListenerKind,
+        clock: SharedClock,
+        limits: &Limits,
+        recorder: Recorder,
+    ) -> Self {
         Self {
             listener,
             clock,
             request_deadline: limits.request_deadline,
             body_timeout: limits.body_timeout,
+            recorder,
         }
     }
 
@@ -145,6 +158,7 @@ pub fn assemble(routes: Router, front: Front) -> Router {
         .layer(compression::layer())
         .layer(map_response(compression::weaken_tag))
         .layer(from_fn_with_state(front.clone(), observe::observe))
+        .layer(from_fn_with_state(front.clone(), audited::audit))
         .layer(from_fn_with_state(front, correlation::correlate))
 }
 

@@ -4,7 +4,7 @@
 //! as soon as its body is read ([`Attempt::is_of`]), and sends its answer through [`answer`]:
 //!
 //! ```ignore
-//! let call = authentication.call(&parts.headers, &context.correlation_id).await?;
+//! let call = authentication.call(&parts.headers, &context.record).await?;
 //! let call = call.attempting(once.attempt(&parts.headers, "lineage.ingest"));
 //! let result = handle(&call, …).await;        // calls `bind(&call, &parts, &bytes)`
 //! Ok(once::answer(&call, result.into_response()).await?)

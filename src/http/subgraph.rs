@@ -89,6 +89,8 @@ impl Execution {
     /// [`Error::Forbidden`] for what the caller may not ask for, [`Error::LimitExceeded`] for what
     /// costs too much, [`Error::BadUserInput`] for what the graph cannot take.
     pub fn prepare(&self, call: &Call, admitted: Admitted) -> Result<(Request, Finish)> {
+        let name = admitted.request.operation_name.as_deref();
+        call.record().document(name, *admitted.document.hash());
         let cost = self.cost(&admitted)?;
         let Admitted { mut request, document } = admitted;
         if let Some(name) = &request.operation_name {
@@ -152,7 +154,7 @@ impl Executor for Execution {
         let context = parts.extensions.get::<RequestContext>();
         let context =
             context.ok_or_else(|| Error::internal("a route outside of http::assemble"))?;
-        let call = self.authentication.call(&parts.headers, &context.correlation_id).await?;
+        let call = self.authentication.call(&parts.headers, &context.record).await?;
         let call = call.coming_inside(context.listener == ListenerKind::Internal);
         let call = call.until(context.deadline);
         let call = call.attempting(parts.extensions.get::<Arc<Attempt>>().cloned());

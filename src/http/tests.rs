@@ -25,6 +25,7 @@ use super::{
 use crate::{
     clock::SystemClock,
     config::{Settings, Sources},
+    db::{Db, DbSettings, PgConnectOptions},
     telemetry,
 };
 
@@ -34,6 +35,19 @@ const PATIENCE: Duration = Duration::from_secs(20);
 pub(super) fn limits() -> Limits {
     let sources = Sources { default_data_dir: "/unused".into(), ..Sources::default() };
     Settings::load(&sources).unwrap().limits
+}
+
+/// What takes events while there is no database: the spool does.
+pub(super) fn recorder() -> Recorder {
+    let settings = DbSettings {
+        connect: PgConnectOptions::new().host("127.0.0.1").port(1),
+        schema: "storage_drr".to_owned(),
+        max_connections: 1,
+        acquire_timeout: Duration::from_secs(1),
+        statement_timeout: Duration::from_secs(1),
+    };
+    let folder = tempfile::tempdir().unwrap().keep();
+    Recorder::start(Db::new(settings), &folder, 1 << 30).unwrap().0
 }
 
 struct Server {
@@ -46,7 +60,7 @@ impl Server {
     async fn start(kind: ListenerKind, routes: Router, limits: Limits) -> Self {
         let listener = BoundListener::bind(kind, "127.0.0.1:0".parse().unwrap()).await.unwrap();
         let (address, shutdown) = (listener.local_addr(), CancellationToken::new());
-        let router = assemble(routes, Front::new(kind, Arc::new(SystemClock), &limits));
+        let router = assemble(routes, Front::new(kind, Arc::new(SystemClock), &limits, recorder()));
         let ended = tokio::spawn(listener.serve(router, limits, shutdown.clone()));
         Self { address, shutdown, ended }
     }

@@ -16,14 +16,14 @@ use drr::{
     breach::{delivery::Delivered, sweeper::Swept},
     change::announcer::Told,
     clock::{ManualClock, SharedClock, SystemClock},
-    config::{Settings, Sources},
+    config::{Audit, Settings, Sources},
     db::DbSettings,
 };
 use reqwest::{Client, Response, StatusCode, header};
 use serde_json::{Value, json};
 use sqlx::PgConnection;
 
-use crate::cluster::{Cluster, Database, SCHEMA};
+use crate::cluster::{Cluster, Database, SCHEMA, spool_folder};
 
 pub const ISSUER: &str = "https://identity.example";
 pub const AUDIENCE: &str = "drr";
@@ -51,6 +51,7 @@ pub fn assembly(database: &Database<'_>, clock: SharedClock) -> Assembly {
         limits: settings.limits,
         graphql: settings.graphql,
         retention: settings.retention,
+        audit: Audit { spool_dir: spool_folder(), ..settings.audit },
         database: DbSettings {
             connect: database.application(),
             schema: SCHEMA.to_owned(),

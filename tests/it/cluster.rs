@@ -56,6 +56,14 @@ fn folder() -> PathBuf {
     top.join(name(std::process::id()))
 }
 
+/// A folder for what one service keeps on disk; it goes with that of the cluster.
+pub fn spool_folder() -> PathBuf {
+    static MADE: AtomicU32 = AtomicU32::new(0);
+    let name =
+        format!("drr-it-{}/spool-{}", std::process::id(), MADE.fetch_add(1, Ordering::Relaxed));
+    std::env::temp_dir().join(name)
+}
+
 impl Cluster {
     /// The cluster that the tests share.
     pub async fn shared() -> &'static Self {

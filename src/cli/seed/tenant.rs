@@ -23,7 +23,7 @@ use sea_orm::FromQueryResult;
 
 use super::{Made, Plan, chunk};
 use crate::{
-    audit::{self, Entry, Outcome},
+    audit::{self, Entry, Outcome, Record},
     auth::{
         TenantId, TokenVerifier,
         policy::{Operation, Role},
@@ -72,7 +72,8 @@ impl Seeder<'_> {
     async fn call(&self, tenant: &TenantId, role: Role) -> Result<Call, Failure> {
         let principal = self.development.principal(self.verifier, tenant, role).await?;
         let correlation_id = Arc::from(format!("seed-{tenant}"));
-        Ok(Call::new(principal, self.db, self.clock.clone(), correlation_id))
+        let record = Arc::new(Record::new(self.clock.clone(), correlation_id, "seed"));
+        Ok(Call::new(principal, self.db, self.clock.clone(), record))
     }
 }
 

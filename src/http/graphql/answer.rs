@@ -12,6 +12,7 @@ use serde::Serialize;
 
 use super::{intake::NOT_FOUND, media::Media};
 use crate::{
+    audit::Outcome,
     error::{Error, ErrorCode},
     http::{CorrelationId, Problem, problem::log_source},
 };
@@ -52,12 +53,32 @@ pub(in crate::http) fn executed(
     };
     let mut answer = write(&document, media);
     *answer.status_mut() = status;
+    answer.extensions_mut().insert(outcome(&response));
     answer.headers_mut().extend(std::mem::take(&mut response.http_headers));
     let cache = response.cache_control.value().filter(|_| response.errors.is_empty());
     let cache = cache.and_then(|text| HeaderValue::from_str(&text).ok());
     let cache = cache.unwrap_or(HeaderValue::from_static("no-store"));
     answer.headers_mut().insert(header::CACHE_CONTROL, cache);
     answer
+}
+
+/// How a call with this answer ended, for the audit trail: its first error says it.
+pub(in crate::http) fn outcome(response: &GraphqlResponse) -> Outcome {
+    match response.errors.first().map(code_of) {
+        None => Outcome::Success,
+        Some(code) if response.data == Value::Null => Outcome::of_code(code),
+        Some(code) => Outcome::Partial(code),
+    }
+}
+
+/// The code of an error; what has another than ours is the caller's fault.
+fn code_of(error: &ServerError) -> ErrorCode {
+    let own = error.source::<Error>().or_else(|| error.source::<Arc<Error>>().map(AsRef::as_ref));
+    let said = || match error.extensions.as_ref()?.get("code")? {
+        Value::String(code) => ErrorCode::ALL.into_iter().find(|known| known.as_str() == code),
+        _ => None,
+    };
+    own.map(Error::code).or_else(said).unwrap_or(ErrorCode::BadUserInput)
 }
 
 fn is_not_found(error: &ServerError) -> bool {
@@ -76,6 +97,7 @@ pub(in crate::http) fn refused(
     let document = Document { errors: &[error], data: None, extensions: &BTreeMap::new() };
     let written = write(&document, media);
     let mut answer = problem.response(Body::empty());
+    answer.extensions_mut().insert(Outcome::of_code(problem.code()));
     answer.headers_mut().extend(written.headers().clone());
     answer.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
     *answer.body_mut() = written.into_body();
@@ -96,6 +118,8 @@ pub(in crate::http) fn not_opened(
     }
     let document = Document { errors: &errors, data: None, extensions: &BTreeMap::new() };
     let mut answer = write(&document, Media::Json);
+    let code = errors.first().map_or(ErrorCode::BadUserInput, code_of);
+    answer.extensions_mut().insert(Outcome::of_code(code));
     *answer.status_mut() = StatusCode::from_u16(status).unwrap_or(StatusCode::BAD_REQUEST);
     answer.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
     answer

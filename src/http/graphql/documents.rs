@@ -63,7 +63,7 @@ mod tests {
 
     fn document(text: &str) -> Arc<Document> {
         let parsed = parse_query(text).unwrap();
-        Arc::new(Document::new(parsed, text.len(), &limits().graphql_document).unwrap())
+        Arc::new(Document::new(parsed, text, &limits().graphql_document).unwrap())
     }
 
     fn settle(documents: &Documents, tenant: &TenantId) -> (u64, u64) {

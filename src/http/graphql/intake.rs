@@ -201,7 +201,7 @@ impl Intake {
             error => Refused::Request(error),
         })?;
         let parsed = parse_query(text).map_err(|error| Refused::Document(error.into()))?;
-        Ok(Document::new(parsed, text.len(), &self.limits)?)
+        Ok(Document::new(parsed, text, &self.limits)?)
     }
 }
 

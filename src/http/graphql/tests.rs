@@ -6,7 +6,10 @@ use serde_json::{Value, json};
 use tower::ServiceExt;
 
 use super::*;
-use crate::http::{Front, ListenerKind, assemble, tests::limits};
+use crate::http::{
+    Front, ListenerKind, assemble,
+    tests::{limits, recorder},
+};
 
 struct Query;
 
@@ -79,7 +82,7 @@ fn with_intake(intake: Intake) -> Router {
     let toy = Toy(Schema::new(Query, Mutation, EmptySubscription));
     let routes = Router::new().route("/graphql", route(toy, intake, &limits()));
     let clock = Arc::new(crate::clock::SystemClock);
-    assemble(routes, Front::new(ListenerKind::Public, clock, &limits()))
+    assemble(routes, Front::new(ListenerKind::Public, clock, &limits(), recorder()))
 }
 
 struct Answer {

@@ -88,8 +88,7 @@ impl Trusted {
         }
         guard::check(text, limits).map_err(|error| error.to_string())?;
         let parsed = parse_query(text).map_err(|error| error.to_string())?;
-        let document =
-            Document::new(parsed, text.len(), limits).map_err(|error| error.to_string())?;
+        let document = Document::new(parsed, text, limits).map_err(|error| error.to_string())?;
         let document = Arc::new(document);
         if self.by_id.insert(id.to_owned(), document.clone()).is_some() {
             return Err("is there twice".to_owned());

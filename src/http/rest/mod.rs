@@ -139,7 +139,7 @@ impl Rest {
     }
 
     async fn call(&self, context: &RequestContext, headers: &HeaderMap) -> Result<Call> {
-        let call = self.authentication.call(headers, &context.correlation_id).await?;
+        let call = self.authentication.call(headers, &context.record).await?;
         Ok(call.until(context.deadline))
     }
 }

@@ -13,6 +13,7 @@ use tokio::time::{Interval, MissedTickBehavior, interval};
 
 use super::{Slot, Subscriptions};
 use crate::{
+    audit::{Ending, Outcome},
     call::Call,
     error::{Error, Result},
     graphql::{self, Document, subscription::Stage},
@@ -26,6 +27,9 @@ use crate::{
 
 /// How often a token is asked about while nothing happens.
 const ASKED_EVERY: Duration = Duration::from_secs(1);
+
+/// The action of a call that opens one.
+pub(super) const START: &str = "subscription.start";
 
 /// Who subscribes, and what the answers are called.
 #[derive(Clone)]
@@ -77,6 +81,9 @@ pub struct Subscription {
     /// What was read, being told.
     telling: Option<BoxStream<'static, GraphqlResponse>>,
     ticks: Interval,
+    /// How it ended, and what is to be told of that: an event of its own.
+    ended: Outcome,
+    ending: Ending,
     _slot: Slot,
 }
 
@@ -109,6 +116,7 @@ impl Subscriptions {
         subscriber: Subscriber,
         admitted: Admitted,
     ) -> Result<Subscription, NotOpened> {
+        call.record().is(START);
         let Admitted { request, document } = &admitted;
         if document.selected(request.operation_name.as_deref()) != Some(OperationType::Subscription)
         {
@@ -128,6 +136,10 @@ impl Subscriptions {
         // Before the source takes its place, so that nothing comes between.
         let wake = self.parts.hub.subscribe(call.principal().tenant(), source.topic());
         source.open(call.db()).await?;
+        let Subscriber { correlation_id, transport, .. } = &subscriber;
+        let ending = self.parts.ending(correlation_id, transport, "subscription.end");
+        ending.record().caller_of(call.record());
+        ending.record().document(operation_name.as_deref(), *document.hash());
         let mut ticks = interval(ASKED_EVERY);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         Ok(Subscription {
@@ -142,6 +154,8 @@ impl Subscriptions {
             more: true,
             telling: None,
             ticks,
+            ended: Outcome::Success,
+            ending,
             _slot: slot,
         })
     }
@@ -204,6 +218,9 @@ impl Subscription {
                     End::Failed(_) => "failure",
                 };
                 count_end(self.subscriber.transport, reason);
+                if let End::Failed(error) = &end {
+                    self.ended = Outcome::of(error);
+                }
                 Event::Ended(end)
             }
         }
@@ -238,8 +255,8 @@ impl Subscription {
 
     /// The token, asked about again: a call of its own.
     async fn call(&mut self) -> Result<Call> {
-        let Subscriber { token, correlation_id, .. } = &self.subscriber;
-        self.subscriptions.parts.authentication.verified(token, correlation_id).await
+        let authentication = &self.subscriptions.parts.authentication;
+        authentication.verified(&self.subscriber.token, self.ending.record()).await
     }
 
     async fn read(&mut self, call: &Call) -> Result<()> {
@@ -257,6 +274,12 @@ impl Subscription {
                 Some(self.subscriptions.parts.execution.subgraph().execute_stream(request));
         }
         Ok(())
+    }
+}
+
+impl Drop for Subscription {
+    fn drop(&mut self) {
+        self.ending.end_unawaited(self.ended);
     }
 }
 

@@ -20,11 +20,13 @@ use axum::{
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use super::{
-    RequestContext, authentication::Authentication, body::BodyLimits, graphql::Intake,
-    subgraph::Execution,
+    CorrelationId, RequestContext, authentication::Authentication, body::BodyLimits,
+    graphql::Intake, subgraph::Execution,
 };
 use crate::{
+    audit::{Ending, Record, Recorder},
     auth::TenantId,
+    clock::SharedClock,
     config::{Limits, SubscriptionLimits},
     error::{Error, Result},
     live::Hub,
@@ -53,6 +55,8 @@ struct Parts {
     open: Arc<Open>,
     shutdown: CancellationToken,
     tasks: TaskTracker,
+    recorder: Recorder,
+    clock: SharedClock,
 }
 
 impl std::fmt::Debug for Subscriptions {
@@ -72,6 +76,7 @@ impl Subscriptions {
         hub: Arc<Hub>,
         limits: &Limits,
         shutdown: CancellationToken,
+        (recorder, clock): (Recorder, SharedClock),
     ) -> Self {
         let parts = Parts {
             authentication,
@@ -83,6 +88,8 @@ impl Subscriptions {
             open: Arc::new(Open { limits: limits.subscriptions, by_tenant: Mutex::default() }),
             shutdown,
             tasks: TaskTracker::new(),
+            recorder,
+            clock,
         };
         Self { parts: Arc::new(parts), intake }
     }
@@ -97,6 +104,20 @@ impl Subscriptions {
     pub async fn closed(&self) {
         self.parts.tasks.close();
         self.parts.tasks.wait().await;
+    }
+}
+
+impl Parts {
+    /// The end of a call that is not a request of its own: its event is to be told of `record`.
+    fn ending(
+        &self,
+        correlation_id: &CorrelationId,
+        transport: &'static str,
+        action: &'static str,
+    ) -> Ending {
+        let record = Record::new(self.clock.clone(), correlation_id.shared().clone(), transport);
+        record.is(action);
+        self.recorder.ending(Arc::new(record))
     }
 }
 

@@ -7,7 +7,7 @@
 //! of `connection_init` (or in a header, which a browser does not let a page set), never in a cookie. So
 //! the origin is not looked at.
 
-use std::collections::HashMap;
+use std::{collections::HashMap, sync::Arc};
 
 use axum::{
     extract::{
@@ -28,9 +28,10 @@ use tokio::{
 
 use super::{
     Subscriptions,
-    engine::{End, Event, Subscriber, count_end},
+    engine::{End, Event, START, Subscriber, count_end},
 };
 use crate::{
+    audit::{Ending, Outcome, Record},
     error::{Error, ErrorCode},
     http::{
         CorrelationId, Problem, RequestContext,
@@ -66,6 +67,10 @@ impl Close {
 
     fn stalled() -> Self {
         Self::new(1013, "Too slow: go on after the last cursor")
+    }
+
+    fn later() -> Self {
+        Self::new(1013, "Try again later")
     }
 
     fn invalid(reason: impl Into<String>) -> Self {
@@ -117,6 +122,7 @@ pub(super) async fn upgrade(
     let session = Session {
         subscriptions,
         correlation_id: context.correlation_id,
+        record: context.record,
         header_token,
         token: None,
         initialised: false,
@@ -153,9 +159,11 @@ struct Operation {
 struct Session {
     subscriptions: Subscriptions,
     correlation_id: CorrelationId,
+    /// That of the request which became the socket.
+    record: Arc<Record>,
     header_token: Option<String>,
     /// Whose it is, once it is known.
-    token: Option<std::sync::Arc<str>>,
+    token: Option<Arc<str>>,
     initialised: bool,
     operations: HashMap<String, Operation>,
     generation: u64,
@@ -172,6 +180,9 @@ impl Session {
             Some(Close::new(4406, "Subprotocol not acceptable"))
         };
         let Some(Close(code, reason)) = close else { return };
+        if (4400..4500).contains(&code) && code != 4403 {
+            self.ended_badly(code).await;
+        }
         tracing::debug!(code, reason, correlation_id = %self.correlation_id, "closing a socket");
         metrics::counter!("drr_websocket_closes_total", "code" => code.to_string()).increment(1);
         let farewell = async {
@@ -183,6 +194,17 @@ impl Session {
             }
         };
         let _ = timeout(CLOSE_WITHIN, farewell).await;
+    }
+
+    /// What is wrong with a message leaves an event, like a request that is wrong.
+    async fn ended_badly(&self, code: u16) {
+        let inner = &self.subscriptions.parts;
+        let ending = inner.ending(&self.correlation_id, TRANSPORT, "socket.close");
+        ending.record().caller_of(&self.record);
+        ending.record().about(|| format!("close:{code}"));
+        if ending.end(Outcome::of_code(ErrorCode::BadUserInput)).await.is_err() {
+            tracing::warn!(code, "a socket is closed without an audit event");
+        }
     }
 
     /// Why it ends, unless the client ended it.
@@ -268,7 +290,7 @@ impl Session {
     async fn still_holds(&self) -> bool {
         let Some(token) = &self.token else { return false };
         let authentication = &self.subscriptions.parts.authentication;
-        match authentication.verified(token, &self.correlation_id).await {
+        match authentication.verified(token, &self.record).await {
             // It is not the token's fault that the keys cannot be had.
             Ok(_) | Err(Error::Unavailable(_)) => true,
             Err(_) => false,
@@ -294,7 +316,7 @@ impl Session {
             ("subscribe", Some(id)) if !id.is_empty() => {
                 let payload =
                     message.payload.ok_or_else(|| Close::invalid("Invalid message: no payload"))?;
-                self.subscribe(id, payload, sender, tasks)
+                self.subscribe(id, payload, sender, tasks).await
             }
             ("complete", Some(id)) => {
                 if let Some(operation) = self.operations.remove(&id) {
@@ -317,22 +339,33 @@ impl Session {
             Some(Some(Err(close))) => return Err(close),
             Some(None) | None => self.header_token.take(),
         };
-        let token = token.ok_or_else(Close::forbidden)?;
-        let authentication = &self.subscriptions.parts.authentication;
+        let inner = &self.subscriptions.parts;
+        let ending = inner.ending(&self.correlation_id, TRANSPORT, "socket.init");
+        let Some(token) = token else {
+            let denied = Outcome::of(&Error::Unauthenticated);
+            return Err(ending
+                .end(denied)
+                .await
+                .map_or_else(|_| Close::later(), |()| Close::forbidden()));
+        };
+        let authentication = &inner.authentication;
         let admitted = async {
-            let call = authentication.verified(&token, &self.correlation_id).await?;
+            let call = authentication.verified(&token, ending.record()).await?;
             authentication.spend(call.principal()).await
         };
-        match admitted.await {
-            Ok(()) => {}
-            Err(Error::Unauthenticated) => return Err(Close::forbidden()),
-            Err(_) => return Err(Close::new(1013, "Try again later")),
+        let admitted = admitted.await;
+        let ended = ending.end(admitted.as_ref().map_or_else(Outcome::of, |()| Outcome::Success));
+        match (admitted, ended.await) {
+            (Ok(()), Ok(())) => {}
+            (Err(Error::Unauthenticated), Ok(())) => return Err(Close::forbidden()),
+            _ => return Err(Close::later()),
         }
+        self.record.caller_of(ending.record());
         self.token = Some(token.into());
         Ok(r#"{"type":"connection_ack"}"#.to_owned())
     }
 
-    fn subscribe(
+    async fn subscribe(
         &mut self,
         id: String,
         payload: &RawValue,
@@ -348,6 +381,9 @@ impl Session {
             let limit = "limits.subscriptions_per_connection";
             let maximum = u64::try_from(maximum).unwrap_or(u64::MAX);
             let over = Error::LimitExceeded { limit, maximum };
+            let ending = self.subscriptions.parts.ending(&self.correlation_id, TRANSPORT, START);
+            ending.record().caller_of(&self.record);
+            ending.end(Outcome::of(&over)).await.map_err(|_| Close::later())?;
             let errors = answer::errors(vec![answer::error_of(over)], &self.correlation_id);
             return Ok(Some(error_message(&id, &errors)));
         }
@@ -393,6 +429,10 @@ fn error_message(id: &str, errors: &str) -> String {
     format!(r#"{{"id":{},"type":"error","payload":{errors}}}"#, json!(id))
 }
 
+fn refusal(error: Error) -> async_graphql::Response {
+    async_graphql::Response::from_errors(vec![answer::error_of(error)])
+}
+
 /// An operation in a task of its own, so that the socket goes on while it reads.
 struct Operating {
     subscriptions: Subscriptions,
@@ -404,20 +444,21 @@ struct Operating {
 
 impl Operating {
     async fn run(self, payload: String) {
-        let refused = match self.operate(&payload).await {
-            Ok(()) => return,
-            Err(response) => response,
-        };
+        let inner = &self.subscriptions.parts;
+        let ending = inner.ending(&self.subscriber.correlation_id, TRANSPORT, START);
+        let Err(refused) = self.operate(&payload, &ending).await else { return };
+        // One that was opened has ended its call before.
+        let ended = ending.end(answer::outcome(&refused)).await;
+        let refused = ended.map_or_else(|error| refusal(error.into()), |()| refused);
         let errors = answer::errors(refused.errors, &self.subscriber.correlation_id);
         self.send(error_message(&self.id, &errors), true).await;
     }
 
     /// Tells all there is; answers with errors if there is no more.
-    async fn operate(&self, payload: &str) -> Result<(), async_graphql::Response> {
-        let refused = |error| async_graphql::Response::from_errors(vec![answer::error_of(error)]);
+    async fn operate(&self, payload: &str, ending: &Ending) -> Result<(), async_graphql::Response> {
         let Subscriber { token, correlation_id, .. } = &self.subscriber;
-        let inner = &self.subscriptions.parts;
-        let call = inner.authentication.verified(token, correlation_id).await.map_err(refused)?;
+        let authentication = &self.subscriptions.parts.authentication;
+        let call = authentication.verified(token, ending.record()).await.map_err(refusal)?;
         let admitted =
             self.subscriptions.intake.of_json(call.principal().tenant(), payload.as_bytes());
         let admitted = admitted.map_err(|refused| {
@@ -425,6 +466,7 @@ impl Operating {
         })?;
         let opened = self.subscriptions.open(call, self.subscriber.clone(), admitted);
         let mut subscription = opened.await?;
+        ending.end(Outcome::Success).await.map_err(|error| refusal(error.into()))?;
         loop {
             match subscription.next().await {
                 Event::Next(response) => {
@@ -437,7 +479,7 @@ impl Operating {
                 }
                 // The socket is closed for it, which says more to a client than an error.
                 Event::Ended(End::Shutdown | End::Failed(Error::Unauthenticated)) => return Ok(()),
-                Event::Ended(End::Failed(error)) => return Err(refused(error)),
+                Event::Ended(End::Failed(error)) => return Err(refusal(error)),
             }
         }
     }

@@ -179,7 +179,7 @@ async fn open(
     let inner = &subscriptions.parts;
     let token = bearer(&parts.headers).ok_or(Error::Unauthenticated)?;
     // Not used up yet: what is no subscription is let in by the handler of queries.
-    let call = inner.authentication.verified(token, &context.correlation_id).await?;
+    let call = inner.authentication.verified(token, &context.record).await?;
     let bytes = body::read(&parts.headers, body, &inner.body).await?;
     let tenant = call.principal().tenant();
     let admitted = if posted {

@@ -8,8 +8,10 @@ use std::{net::SocketAddr, sync::Arc};
 use async_graphql::{EmptyMutation, EmptySubscription, Schema};
 use axum::{Router, http::request::Parts};
 use drr::{
+    audit::Recorder,
     auth::TenantId,
     clock::SystemClock,
+    db::Db,
     error::Result,
     graphql::{
         sdl::ServiceSdl,
@@ -22,7 +24,11 @@ use drr::{
 };
 use tokio_util::sync::CancellationToken;
 
-use crate::{app::settings, cluster::run, gateway::node};
+use crate::{
+    app::{assembly, settings},
+    cluster::{Cluster, run, spool_folder},
+    gateway::node,
+};
 use products::{Products, Query};
 
 /// The version and the directives that the suite knows.
@@ -79,7 +85,10 @@ fn apollos_compatibility_suite_passes() {
         let taken = Taken { persisted: true, only_trusted: false };
         let intake = Intake::new(&limits, Trusted::default(), taken);
         let routes = Router::new().route("/", route(Fixture::new(), intake, &limits));
-        let front = Front::new(ListenerKind::Internal, Arc::new(SystemClock), &limits);
+        let database = Cluster::shared().await.database().await;
+        let db = Db::new(assembly(&database, Arc::new(SystemClock)).database);
+        let (recorder, recording) = Recorder::start(db, &spool_folder(), 1 << 20).unwrap();
+        let front = Front::new(ListenerKind::Internal, Arc::new(SystemClock), &limits, recorder);
         let stop = CancellationToken::new();
         let serving = listener.serve(http::assemble(routes, front), limits, stop.clone());
         let serving = tokio::spawn(serving);
@@ -87,5 +96,6 @@ fn apollos_compatibility_suite_passes() {
         node("compatibility.test.mjs", &[("PRODUCTS_URL", url)]).await;
         stop.cancel();
         serving.await.unwrap();
+        drop(recording);
     });
 }
