@@ -156,6 +156,7 @@ impl Call {
     /// [`Error::Forbidden`](crate::error::Error::Forbidden).
     pub fn authorize(&self, operation: Operation) -> Result<()> {
         self.record.asked(operation);
-        policy::authorize(&self.principal, operation)
+        let allowed = policy::authorize(&self.principal, operation);
+        allowed.inspect_err(|_| self.record.denied(operation))
     }
 }

@@ -123,10 +123,24 @@ fn describe() {
         "drr_rls_anomalies_total",
         "Statements that row-level security or the grants refused."
     );
-    describe_counter!("drr_audit_events_total", "Audit events written.");
+    describe_counter!("drr_audit_events_total", "Audit events that are durable.");
+    describe_counter!("drr_audit_groups_total", "Statements that wrote audit events of calls.");
+    describe_gauge!(
+        "drr_audit_spool_bytes",
+        Unit::Bytes,
+        "Audit events on this machine's disk that the database does not have yet."
+    );
+    describe_counter!(
+        "drr_audit_unaudited_total",
+        "Calls that were refused because their audit event could be kept nowhere."
+    );
     describe_counter!(
         "drr_audit_events_lost_total",
-        "Audit events of failed calls that could not be written."
+        "Audit events that could be kept nowhere; their calls were refused, or had gone away."
+    );
+    describe_counter!(
+        "drr_audit_events_refused_total",
+        "Audit events that the database refused for what they are, and that were put aside."
     );
     describe_counter!(
         "drr_idempotency_total",

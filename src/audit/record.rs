@@ -27,6 +27,7 @@ use super::{
 use crate::{
     auth::{Principal, TenantId, policy::Operation},
     clock::SharedClock,
+    error::ErrorCode,
 };
 
 /// The longest resource, in characters.
@@ -50,7 +51,12 @@ pub struct Record {
 
 #[derive(Debug, Default)]
 struct Found {
+    /// What it is, if no operation says it.
     action: Option<&'static str>,
+    first: Option<Operation>,
+    denied: Option<Operation>,
+    /// What it is, if nothing better is known.
+    otherwise: Option<&'static str>,
     dataset: About,
     resource: Option<String>,
     operation_name: Option<String>,
@@ -115,13 +121,23 @@ impl Record {
         self.found().action.get_or_insert(action);
     }
 
+    /// Says what it asks for as far as the way it came by tells.
+    pub fn is_perhaps(&self, action: &'static str) {
+        self.found().otherwise = Some(action);
+    }
+
     /// Says that the table of rights was asked.
     pub fn asked(&self, operation: Operation) {
         let bit = 1 << (operation as u64);
         if self.asked.load(Ordering::Relaxed) & bit == 0 {
             self.asked.fetch_or(bit, Ordering::Relaxed);
-            self.is(operation.as_str());
+            self.found().first.get_or_insert(operation);
         }
+    }
+
+    /// Says that this may not be done: then that is what the event is about.
+    pub fn denied(&self, operation: Operation) {
+        self.found().denied.get_or_insert(operation);
     }
 
     /// Says that it is about this dataset. One of several is none.
@@ -198,7 +214,9 @@ impl Record {
     /// The event of the call as a whole.
     fn call(&self, event_id: Uuid, outcome: Outcome) -> Event {
         let found = self.found();
-        let action = found.action.unwrap_or("request");
+        let denied = found.denied.filter(|_| outcome.error_code() == Some(ErrorCode::Forbidden));
+        let operation = denied.or(found.first).map(Operation::as_str);
+        let action = found.action.or(operation).or(found.otherwise).unwrap_or("request");
         let dataset_id = match found.dataset {
             About::One(dataset_id) => Some(dataset_id),
             About::None | About::Many => None,
@@ -272,7 +290,7 @@ fn stored(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{clock::ManualClock, error::ErrorCode};
+    use crate::clock::ManualClock;
 
     fn record() -> Record {
         let clock = Arc::new(ManualClock::new(DateTime::UNIX_EPOCH));

@@ -77,18 +77,28 @@ impl Dataset {
     }
 
     async fn with_id(context: &Context<'_>, id: &ID) -> Result<Option<Self>> {
-        call(context)?.authorize(Operation::DatasetRead)?;
-        Self::load(context, uuid(id, "id")?).await
+        let call = call(context)?;
+        call.authorize(Operation::DatasetRead)?;
+        let id = uuid(id, "id")?;
+        call.record().about_dataset(id);
+        Self::load(context, id).await
     }
 
     async fn named(context: &Context<'_>, name: Result<DatasetName>) -> Result<Option<Self>> {
-        call(context)?.authorize(Operation::DatasetRead)?;
-        Ok(shared::<NamedDatasets>(context)?.load(name?).await?.map(Self))
+        let call = call(context)?;
+        call.authorize(Operation::DatasetRead)?;
+        let found = shared::<NamedDatasets>(context)?.load(name?).await?.map(Self);
+        if let Some(Self(dataset)) = &found {
+            call.record().about_dataset(dataset.dataset_id);
+        }
+        Ok(found)
     }
 
     async fn with_urn(context: &Context<'_>, urn: &str) -> Result<Option<Self>> {
         let call = call(context)?;
         call.authorize(Operation::DatasetRead)?;
+        // Also if there is no such dataset, or it is not the caller's.
+        call.record().about(|| urn.to_owned());
         let urn: Urn = urn.parse()?;
         if urn.tenant != *call.principal().tenant() {
             return Ok(None);

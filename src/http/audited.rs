@@ -27,7 +27,7 @@ pub(super) async fn audit(State(front): State<Front>, request: Request, next: Ne
     let action = action(route);
     let ending = front.recorder.ending(context.record.clone());
     let response = next.run(request).await;
-    ending.record().is(action);
+    ending.record().is_perhaps(action);
     match ending.end(outcome(&response)).await {
         Ok(()) => response,
         Err(error) => Error::from(error).into_response(),

@@ -152,14 +152,25 @@ impl Front {
 
 /// Puts the common part around a listener's routes. Routes that are added afterwards are outside.
 pub fn assemble(routes: Router, front: Front) -> Router {
+    named(observed(routes, &front).layer(from_fn_with_state(front.clone(), audited::audit)), front)
+}
+
+/// The same without the audit trail: what it costs can only be told by leaving it out. For a bench.
+pub fn assemble_unaudited(routes: Router, front: Front) -> Router {
+    named(observed(routes, &front), front)
+}
+
+fn observed(routes: Router, front: &Front) -> Router {
     routes
         .fallback(no_such_route)
         .method_not_allowed_fallback(method_not_allowed)
         .layer(compression::layer())
         .layer(map_response(compression::weaken_tag))
         .layer(from_fn_with_state(front.clone(), observe::observe))
-        .layer(from_fn_with_state(front.clone(), audited::audit))
-        .layer(from_fn_with_state(front, correlation::correlate))
+}
+
+fn named(routes: Router, front: Front) -> Router {
+    routes.layer(from_fn_with_state(front, correlation::correlate))
 }
 
 async fn no_such_route() -> Error {

@@ -318,8 +318,11 @@ impl RefreshRun {
     }
 
     async fn with_id(context: &Context<'_>, id: &ID) -> Result<Option<Self>> {
-        call(context)?.authorize(Operation::RunRead)?;
-        Self::load(context, uuid(id, "id")?).await
+        let call = call(context)?;
+        call.authorize(Operation::RunRead)?;
+        let id = uuid(id, "id")?;
+        call.record().about(|| format!("run:{id}"));
+        Self::load(context, id).await
     }
 }
 

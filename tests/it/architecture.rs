@@ -340,10 +340,11 @@ const RULES: &[Rule] = &[
         kept: ("entity/src/run.rs", "use sea_orm::entity::prelude::*;"),
     },
     Rule {
-        name: "HTTP meets the features in the graph; what pipelines report has routes of its own",
+        name: "HTTP meets the features in the graph; what pipelines report has routes of its own; audit is for all",
         broken_by: |source| {
             when(source.is("src/http/"), || {
-                let features = FEATURES.iter().filter(|feature| {
+                let features = FEATURES.iter().filter(|feature| **feature != "audit");
+                let features = features.filter(|feature| {
                     !REPORTS.contains(&source.path.as_str()) || **feature != "refresh"
                 });
                 features
@@ -356,7 +357,7 @@ const RULES: &[Rule] = &[
             ("src/http/lineage.rs", "use crate::dataset::loader::Datasets;"),
             ("src/http/rest/runs.rs", "use crate::refresh::loader::RunPages;"),
         ],
-        kept: ("src/http/lineage.rs", "use crate::refresh::record;"),
+        kept: ("src/http/lineage.rs", "use crate::{audit::Record, refresh::record};"),
     },
     Rule {
         name: "where a feature meets the graph there is no SQL",

@@ -68,6 +68,7 @@ run_event_batch drr_auditor SELECT
 run_event_batch drr_reader SELECT
 run_event_batch drr_writer DELETE,INSERT,SELECT
 seaql_migrations drr_operator SELECT
+tenant_directory drr_ledger INSERT
 tenant_directory drr_writer INSERT
 token_nonce drr_writer DELETE,INSERT,SELECT,UPDATE
 ";
@@ -102,6 +103,7 @@ fn the_privileges_are_these_and_no_other() {
         assert_eq!(
             strings(&mut admin, functions).await,
             [
+                "append_calls drr_ledger",
                 "drop_partitions drr_operator",
                 "ensure_partitions drr_operator",
                 "find_idempotency_records drr_writer",

@@ -151,11 +151,12 @@ impl Graph {
         run
     }
 
-    /// The tenant's audit events, in order.
+    /// The tenant's audit events, in order, without those of reads.
     pub async fn audit(&self) -> Vec<Audited> {
         let rows = sqlx::query(
             "SELECT action, dataset_id::text AS dataset_id, result, error_code FROM audit_event
-              WHERE tenant_id = $1 ORDER BY sequence",
+              WHERE tenant_id = $1 AND action NOT LIKE '%.read' AND action <> 'graphql.execute'
+              ORDER BY sequence",
         )
         .bind(TENANT)
         .fetch_all(&mut self.app.admin().await)
