@@ -37,6 +37,7 @@ pub mod idempotency;
 pub mod lease;
 pub mod lineage;
 pub mod live;
+pub mod objects;
 pub mod outbound;
 pub mod refresh;
 pub mod retention;

@@ -18,6 +18,8 @@ pub(super) enum Kind {
     Number(u64, u64),
     /// An address fetched over TLS, or in clear from this machine only.
     HttpUrl,
+    /// A folder (`file:///…`) or a bucket (`s3://…`), without credentials.
+    ObjectsUrl,
     /// A secret of at least so many bytes: from the environment, never from a file or a flag.
     Secret(usize),
     /// The address of a PostgreSQL server: secret as soon as it carries a password.
@@ -50,6 +52,7 @@ impl Key {
             Kind::Path => "a path".into(),
             Kind::Number(low, high) => format!("a whole number from {low} to {high}"),
             Kind::HttpUrl => "an https:// address (http:// only to this machine)".into(),
+            Kind::ObjectsUrl => "file:///folder or s3://bucket/prefix".into(),
             Kind::Secret(bytes) => format!("a secret of at least {bytes} bytes"),
             Kind::DatabaseUrl => {
                 "a PostgreSQL address such as postgres://user@host/name?sslmode=verify-full".into()
@@ -67,6 +70,7 @@ impl Key {
                 text.parse::<u64>().is_ok_and(|number| (low..=high).contains(&number))
             }
             Kind::HttpUrl => is_safe_http_url(text),
+            Kind::ObjectsUrl => is_objects_url(text),
             Kind::Secret(bytes) => text.len() >= bytes,
             Kind::DatabaseUrl => super::DatabaseUrl::parse(text.to_owned()).is_some(),
         }
@@ -83,6 +87,17 @@ fn is_safe_http_url(text: &str) -> bool {
     };
     let bare = url.username().is_empty() && url.password().is_none();
     bare && (url.scheme() == "https" && url.has_host() || url.scheme() == "http" && local)
+}
+
+fn is_objects_url(text: &str) -> bool {
+    let Ok(url) = url::Url::parse(text) else { return false };
+    let bare = url.username().is_empty() && url.password().is_none() && url.query().is_none();
+    let named = match url.scheme() {
+        "file" => !url.has_host(),
+        "s3" => url.has_host(),
+        _ => false,
+    };
+    bare && named && url.fragment().is_none()
 }
 
 const fn key(name: &'static str, kind: Kind, default: Option<&'static str>) -> Key {
@@ -153,6 +168,7 @@ pub(super) const KEYS: &[Key] = &[
     key("retention.changes_hours", Kind::Number(1, 8_760), Some("168")),
     key("audit.spool_dir", Kind::Path, None),
     key("audit.spool_bytes", Kind::Number(1 << 16, 1 << 40), Some("268435456")),
+    key("objects.url", Kind::ObjectsUrl, None),
     key("log.format", Kind::Choice(&["json", "text"]), Some("json")),
     key("log.filter", Kind::Text, Some("info")),
 ];
@@ -180,6 +196,16 @@ mod tests {
         for key in KEYS.iter().filter(|key| matches!(key.kind, Kind::Address)) {
             let address: std::net::SocketAddr = key.default.unwrap().parse().unwrap();
             assert!(address.ip().is_loopback(), "{}", key.name);
+        }
+    }
+
+    #[test]
+    fn objects_are_in_a_folder_or_a_bucket() {
+        for good in ["file:///var/lib/drr/objects", "s3://bucket", "s3://bucket/a/b"] {
+            assert!(is_objects_url(good), "{good}");
+        }
+        for bad in ["/var", "file://host/x", "s3://", "s3://key:secret@b", "s3://b?x=1", "gs://b"] {
+            assert!(!is_objects_url(bad), "{bad}");
         }
     }
 

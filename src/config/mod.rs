@@ -80,6 +80,8 @@ pub struct Settings {
     pub retention: Retention,
     /// `audit.*`
     pub audit: Audit,
+    /// `objects.url`: `objects` in the data folder, unless it is named.
+    pub objects_url: String,
     /// `log.*`
     pub log: Log,
 }

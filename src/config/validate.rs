@@ -31,6 +31,7 @@ pub(super) fn settings(from: &Resolved) -> Result<Settings, ConfigError> {
             changes_hours: required(from, "retention.changes_hours")?,
         },
         audit: audit(from)?,
+        objects_url: objects_url(from)?,
         log: log(from)?,
     };
     Ok(settings)
@@ -43,6 +44,15 @@ fn audit(from: &Resolved) -> Result<Audit, ConfigError> {
         None => required::<PathBuf>(from, "data_dir")?.join("spool"),
     };
     Ok(Audit { spool_dir, spool_bytes: required(from, "audit.spool_bytes")? })
+}
+
+fn objects_url(from: &Resolved) -> Result<String, ConfigError> {
+    if let Some(url) = from.text("objects.url") {
+        return Ok(url);
+    }
+    let folder = required::<PathBuf>(from, "data_dir")?.join("objects");
+    let url = std::path::absolute(folder).ok().and_then(|path| url::Url::from_file_path(path).ok());
+    url.map(String::from).ok_or_else(|| invalid_or_unknown(&from.origin("data_dir"), "data_dir"))
 }
 
 /// A setting's value; the row in the table has checked its text, so a failure names the row.
