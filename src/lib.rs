@@ -34,6 +34,7 @@ pub mod graphql;
 pub mod history;
 pub mod http;
 pub mod idempotency;
+pub mod keys;
 pub mod lease;
 pub mod lineage;
 pub mod live;

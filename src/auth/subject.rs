@@ -1,6 +1,6 @@
 //! The subject as it may be stored: opaque, never a name or an e-mail address (D39).
 
-use std::{fmt, fs::OpenOptions, io, os::unix::fs::OpenOptionsExt, path::Path, sync::Arc};
+use std::{fmt, sync::Arc};
 
 use aws_lc_rs::hmac;
 
@@ -43,27 +43,6 @@ impl PseudonymKey {
             return Err(WeakPseudonymKey);
         }
         Ok(Self(hmac::Key::new(hmac::HMAC_SHA256, secret)))
-    }
-
-    /// The key kept in the file at `path`, whose folder exists; a new random one if there is none.
-    ///
-    /// # Errors
-    /// The system's; and if the file holds something else.
-    pub fn load_or_create(path: &Path) -> io::Result<Self> {
-        use io::Write as _;
-
-        let made = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path);
-        match made {
-            Ok(mut file) => {
-                let mut secret = [0_u8; MINIMUM_SECRET_BYTES];
-                aws_lc_rs::rand::fill(&mut secret).map_err(io::Error::other)?;
-                file.write_all(hex::encode(secret).as_bytes())?;
-                file.sync_all()?;
-            }
-            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
-            Err(error) => return Err(error),
-        }
-        Self::new(std::fs::read_to_string(path)?.trim().as_bytes()).map_err(io::Error::other)
     }
 
     /// The actor of a token's subject: the subject itself when it is opaque, a keyed hash when it

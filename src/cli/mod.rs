@@ -5,6 +5,7 @@ mod database;
 mod demo;
 mod development;
 mod import;
+mod keys;
 mod migrate;
 mod output;
 mod retain;
@@ -12,6 +13,7 @@ mod schema;
 mod seed;
 mod serve;
 mod token;
+mod vault;
 
 use std::{path::PathBuf, process::ExitCode};
 
@@ -75,6 +77,8 @@ enum Command {
     Import(import::Arguments),
     /// Drop the months of runs and events that are kept no longer, as the server does once a day.
     Retain(retain::Arguments),
+    /// Look after the keys that objects are encrypted with.
+    Keys(keys::Arguments),
     /// Fill the database with deterministic synthetic data.
     Seed(seed::Arguments),
 }
@@ -109,6 +113,7 @@ async fn run(Cli { common, command }: Cli) -> Result<(), Failure> {
         }
         Command::Import(arguments) => import::run(arguments).await,
         Command::Retain(arguments) => retain::run(&common, &arguments).await,
+        Command::Keys(arguments) => keys::run(&common, &arguments).await,
         Command::Seed(arguments) => Box::pin(seed::run(&common, arguments)).await,
     }
 }

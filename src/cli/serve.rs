@@ -10,7 +10,7 @@ use crate::{
     auth::{JwksSource, KeySettings, PseudonymKey, VerifierSettings},
     breach::webhook::{SigningSecret, Webhook},
     clock::SystemClock,
-    config::{Jwks, Settings},
+    config::{Jwks, Secret, Settings},
     telemetry,
 };
 
@@ -100,7 +100,8 @@ fn pseudonym_key(settings: &Settings) -> Result<PseudonymKey, Failure> {
                 .into(),
         );
     }
-    Ok(PseudonymKey::load_or_create(&settings.data_dir.join("credentials/pseudonym_key"))?)
+    let secret = Secret::load_or_create(&settings.data_dir.join("credentials/pseudonym_key"))?;
+    Ok(PseudonymKey::new(secret.expose().as_bytes())?)
 }
 
 /// SIGTERM and SIGINT: the program is to end.

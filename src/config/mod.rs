@@ -80,6 +80,8 @@ pub struct Settings {
     pub retention: Retention,
     /// `audit.*`
     pub audit: Audit,
+    /// `keys.*`
+    pub keys: Keys,
     /// `objects.url`: `objects` in the data folder, unless it is named.
     pub objects_url: String,
     /// `log.*`
@@ -113,6 +115,15 @@ pub struct Audit {
     pub spool_dir: PathBuf,
     /// How many bytes of them wait at most.
     pub spool_bytes: u64,
+}
+
+/// What the keys that objects are encrypted with are themselves encrypted with.
+#[derive(Debug, Clone, Serialize)]
+pub struct Keys {
+    /// The one in use.
+    pub master: Option<Secret>,
+    /// The one before, until no key is encrypted with it any more.
+    pub previous: Option<Secret>,
 }
 
 /// Where to listen.

@@ -1,6 +1,6 @@
 //! A secret value, which shows itself as `****` in every way of printing it.
 
-use std::fmt;
+use std::{fmt, fs::OpenOptions, io, os::unix::fs::OpenOptionsExt, path::Path};
 
 use secrecy::{ExposeSecret, SecretString};
 use serde::{Serialize, Serializer};
@@ -18,6 +18,28 @@ impl Secret {
     #[must_use]
     pub fn new(text: String) -> Self {
         Self(SecretString::from(text))
+    }
+
+    /// The secret kept in the file at `path`, whose folder exists; a new random one of 32 bytes, in
+    /// hexadecimal, if there is none.
+    ///
+    /// # Errors
+    /// The system's.
+    pub fn load_or_create(path: &Path) -> io::Result<Self> {
+        use io::Write as _;
+
+        let made = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path);
+        match made {
+            Ok(mut file) => {
+                let mut secret = [0_u8; 32];
+                aws_lc_rs::rand::fill(&mut secret).map_err(io::Error::other)?;
+                file.write_all(hex::encode(secret).as_bytes())?;
+                file.sync_all()?;
+            }
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
+            Err(error) => return Err(error),
+        }
+        Ok(Self::new(std::fs::read_to_string(path)?.trim().to_owned()))
     }
 
     /// The text itself. A caller hands it to what needs it and keeps no copy.
@@ -148,6 +170,20 @@ mod tests {
             assert!(shown.contains(MASK) && !shown.contains("hunter2"), "{shown}");
         }
         assert_eq!(secret.expose(), "hunter2");
+    }
+
+    #[test]
+    fn a_secret_is_made_once_and_for_its_owner_only() {
+        use std::os::unix::fs::PermissionsExt;
+
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("secret");
+        let made = Secret::load_or_create(&path).unwrap();
+        assert_eq!(hex::decode(made.expose()).unwrap().len(), 32);
+        assert_eq!(path.metadata().unwrap().permissions().mode() & 0o777, 0o600);
+        assert_eq!(Secret::load_or_create(&path).unwrap().expose(), made.expose());
+        let another = Secret::load_or_create(&folder.path().join("another")).unwrap();
+        assert_ne!(another.expose(), made.expose());
     }
 
     #[test]

@@ -4,8 +4,8 @@ use std::{net::SocketAddr, path::PathBuf, str::FromStr, time::Duration};
 
 use super::{
     Alerts, Audit, Auth, ConfigError, Database, DatabaseUrl, DocumentLimits, Environment, Graphql,
-    Jwks, Limits, Listen, Log, LogFormat, Retention, Secret, Settings, SubscriptionLimits, keys,
-    read_secret_file,
+    Jwks, Keys, Limits, Listen, Log, LogFormat, Retention, Secret, Settings, SubscriptionLimits,
+    keys, read_secret_file,
     sources::{Resolved, invalid_or_unknown},
 };
 
@@ -31,6 +31,10 @@ pub(super) fn settings(from: &Resolved) -> Result<Settings, ConfigError> {
             changes_hours: required(from, "retention.changes_hours")?,
         },
         audit: audit(from)?,
+        keys: Keys {
+            master: secret(from, "keys.master_key")?.map(Secret::new),
+            previous: secret(from, "keys.previous_master_key")?.map(Secret::new),
+        },
         objects_url: objects_url(from)?,
         log: log(from)?,
     };
