@@ -218,7 +218,7 @@ mod instant {
 mod tenant {
     use serde::{Deserialize, Deserializer, Serializer, de::Error};
 
-    use super::{TenantId, tenant};
+    use crate::{audit::model::tenant, auth::TenantId};
 
     pub(super) fn serialize<S: Serializer>(
         tenant: &TenantId,
