@@ -101,7 +101,6 @@ async fn connect(db: &Db) -> sqlx::Result<PgConnection> {
 }
 
 async fn insert(connection: &mut PgConnection, rows: &TrailRows) -> sqlx::Result<()> {
-    metrics::counter!("drr_db_statements_total").increment(1);
     let query = sqlx::query(APPEND)
         .bind(&rows.tenants)
         .bind(&rows.classes)

@@ -11,8 +11,11 @@ use std::{
 
 use axum::{Router, body::Body, http::Request};
 use drr::{
-    audit::Recorder,
-    auth::{KeySource, PseudonymKey, RevocationList, TokenVerifier, policy::Role},
+    audit::{Outcome, Record, Recorder},
+    auth::{
+        KeySource, PseudonymKey, RevocationList, TokenVerifier,
+        policy::{Operation, Role},
+    },
     clock::{SharedClock, SystemClock},
     db::Db,
     graphql,
@@ -134,7 +137,7 @@ fn what_the_trail_costs() {
             TokenVerifier::new(&plan.verifier, keys, revoked, pseudonyms, clock.clone()).unwrap();
         let authentication = Authentication::new(Arc::new(verifier), db.clone(), clock.clone());
         let execution =
-            Execution::new(authentication, graphql::subgraph(), plan.limits.graphql_cost);
+            Execution::new(authentication.clone(), graphql::subgraph(), plan.limits.graphql_cost);
         let taken = Taken { persisted: true, only_trusted: false };
         let intake = Intake::new(&plan.limits, Trusted::default(), taken);
         let routes = || {
@@ -179,7 +182,41 @@ fn what_the_trail_costs() {
             );
             assert!(with.iter().all(|it| milliseconds(it.p99) < 5_000.0));
         }
+        sustained(&authentication, &recorder, &clock, &token).await;
         recording.close(&recorder).await;
         db.close().await;
     });
+}
+
+/// How many events a second become durable, when many wait for theirs and for nothing else.
+async fn sustained(
+    authentication: &Authentication,
+    recorder: &Recorder,
+    clock: &SharedClock,
+    token: &str,
+) {
+    let (before, begun) = (processor(), Instant::now());
+    let callers = (0..2_000).map(|_| {
+        let (authentication, recorder, clock, token) =
+            (authentication.clone(), recorder.clone(), clock.clone(), token.to_owned());
+        tokio::spawn(async move {
+            let mut made = 0_usize;
+            while begun.elapsed() < Duration::from_secs(10) {
+                let record = Record::new(clock.clone(), "bench".into(), "public");
+                let record = Arc::new(record);
+                let call = authentication.verified(&token, &record).await.unwrap();
+                call.authorize(Operation::MeRead).unwrap();
+                recorder.ending(record).end(Outcome::Success).await.unwrap();
+                made += 1;
+            }
+            made
+        })
+    });
+    let made: usize = join_all(callers).await.into_iter().map(Result::unwrap).sum();
+    let seconds = begun.elapsed().as_secs_f64();
+    let cost = (processor() - before) * 1e6 / made as f64;
+    println!(
+        "{:.0} events a second for {seconds:.0} s, {cost:.1} µs of the processor each",
+        made as f64 / seconds
+    );
 }

@@ -24,7 +24,7 @@ pub fn gzip(bytes: &[u8]) -> Vec<u8> {
 pub async fn trail(admin: &mut PgConnection, tenant: &str) -> Vec<[Option<String>; 5]> {
     let sql = "SELECT action, result, error_code, resource, name FROM audit_event a
         LEFT JOIN dataset_registry d USING (tenant_id, dataset_id)
-        WHERE tenant_id = $1 ORDER BY sequence";
+        WHERE tenant_id = $1 AND action NOT LIKE '%.read' ORDER BY sequence";
     let rows = sqlx::query(sql).bind(tenant).fetch_all(admin).await.unwrap();
     rows.iter().map(|row| [0, 1, 2, 3, 4].map(|column| row.get(column))).collect()
 }

@@ -155,7 +155,8 @@ fn each_event_has_its_result() {
                 ],
             ])
         );
-        let sql = "SELECT array_agg(action || ' ' || result ORDER BY sequence) FROM audit_event";
+        let sql = "SELECT array_agg(action || ' ' || result ORDER BY sequence) FROM audit_event
+                    WHERE action NOT LIKE '%.read'";
         let trail: Vec<String> = super::scalar(&mut admin, sql).await;
         let (done, refused) = ("run_events.record SUCCESS", "run_events.record REJECTED");
         assert_eq!(trail, [vec![done; 3], vec![refused; 7]].concat());

@@ -11,7 +11,8 @@ use crate::{
 
 /// What was done, as the trail has it: repetitions are flagged, refusals are none.
 const EFFECTS: &str = "SELECT count(*) FROM audit_event WHERE result = 'SUCCESS'
-                         AND coalesce(resource, '') NOT LIKE 'idempotency:%'";
+                         AND coalesce(resource, '') NOT LIKE 'idempotency:%'
+                         AND action NOT LIKE '%.read'";
 
 async fn send(request: RequestBuilder) -> Answered {
     Answered::of(request.send().await.unwrap()).await
