@@ -18,6 +18,7 @@ use tokio_util::sync::CancellationToken;
 use crate::{
     audit::{
         Recorder,
+        archive::Archivist,
         recorder::{Recording, SpoolError},
     },
     auth::{
@@ -40,8 +41,10 @@ use crate::{
         subgraph::Execution,
         subscription::Subscriptions,
     },
+    keys::Keys,
     lease::{self, Lease},
     live::Hub,
+    objects::Objects,
     retention::{self, Retention},
     telemetry::{self, TelemetryError},
 };
@@ -61,8 +64,10 @@ const SWEEPERS_LEASE: &str = "breaches";
 pub const ANNOUNCE_EVERY: Duration = Duration::from_secs(1);
 /// The lease of the instance that does.
 const ANNOUNCERS_LEASE: &str = "changes";
+/// The lease of the instance that looks for what is kept no longer.
+const KEEPERS_LEASE: &str = "retention";
 /// How often it is looked for what is kept no longer.
-const RETAIN_EVERY: Duration = Duration::from_secs(86_400);
+pub const RETAIN_EVERY: Duration = Duration::from_secs(86_400);
 /// How many revocations are kept at once.
 const REVOCATIONS: usize = 100_000;
 
@@ -79,6 +84,8 @@ pub struct Assembly {
     pub retention: Retention,
     /// Where audit events wait while the database is away.
     pub audit: config::Audit,
+    /// What is kept outside of the database.
+    pub vault: Vault,
     /// The database, as the application's login.
     pub database: DbSettings,
     /// Whose keys sign tokens.
@@ -95,6 +102,18 @@ pub struct Assembly {
     pub graphiql: bool,
     /// The time.
     pub clock: SharedClock,
+}
+
+/// What is kept outside of the database, and when it goes there.
+#[derive(Debug)]
+pub struct Vault {
+    /// Where objects are.
+    pub objects: Objects,
+    /// What they are encrypted with.
+    pub keys: Keys,
+    /// How often the instance that leads looks for what is kept no longer; `None` leaves it to
+    /// [`App::archivist`].
+    pub retain_every: Option<Duration>,
 }
 
 /// How breaches are found and told.
@@ -172,6 +191,7 @@ pub struct App {
     sweeper: Sweeper,
     deliverer: Option<Deliverer>,
     announcer: Announcer,
+    archivist: Archivist,
     revocations: Arc<RevocationList>,
     subscriptions: Subscriptions,
     recorder: Recorder,
@@ -200,6 +220,7 @@ impl App {
             graphql,
             retention,
             audit,
+            vault,
             database,
             keys,
             verifier,
@@ -233,7 +254,21 @@ impl App {
         tasks.spawn(telemetry::upkeep(metrics.clone(), background.clone()));
         tasks.spawn(keys.clone().run(background.clone()));
         tasks.spawn(keep_partitions(db.clone(), clock.clone(), background.clone()));
-        tasks.spawn(retain(db.clone(), retention, clock.clone(), background.clone()));
+        let archivist = Archivist::new(db.clone(), vault.objects, vault.keys, clock.clone());
+        if let Some(every) = vault.retain_every {
+            let lease = Lease::new(db.clone(), KEEPERS_LEASE, &clock);
+            let (db, archivist, clock) = (db.clone(), archivist.clone(), clock.clone());
+            let pass = move || {
+                let (db, archivist, now) = (db.clone(), archivist.clone(), clock.now());
+                async move { retention::apply(&db, &archivist, retention, now, false).await }
+                    .boxed()
+            };
+            let work = move |stop| {
+                lease::repeat(every, stop, "not all that is kept no longer is gone", pass.clone())
+                    .boxed()
+            };
+            tasks.spawn(lease::lead(lease, background.clone(), work));
+        }
 
         let sweeper = Sweeper::new(db.clone(), clock.clone());
         let deliverer =
@@ -287,6 +322,7 @@ impl App {
             sweeper,
             deliverer,
             announcer,
+            archivist,
             revocations,
             subscriptions: subscriptions.clone(),
             recorder,
@@ -357,6 +393,12 @@ impl App {
         &self.announcer
     }
 
+    /// What archives the audit trail, to ask for a pass at once.
+    #[must_use]
+    pub const fn archivist(&self) -> &Archivist {
+        &self.archivist
+    }
+
     /// Ends the service: no new connection, requests in flight finish, then the rest.
     pub async fn stop(mut self) {
         self.shutdown.cancel();
@@ -412,19 +454,6 @@ async fn keep_partitions(db: Db, clock: SharedClock, stop: CancellationToken) {
             Ok(0) => {}
             Ok(made) => tracing::info!(made, "partitions made ahead"),
             Err(error) => tracing::error!(cause = cause(&error), "no partitions were made ahead"),
-        }
-    }
-}
-
-/// At the start, and once a day.
-async fn retain(db: Db, retention: Retention, clock: SharedClock, stop: CancellationToken) {
-    let mut ticks = interval(RETAIN_EVERY);
-    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    while stop.run_until_cancelled(ticks.tick()).await.is_some() {
-        match retention::apply(&db, retention, clock.now(), false).await {
-            Ok(old) if old.is_empty() => {}
-            Ok(old) => tracing::info!(partitions = old.len(), "dropped what is kept no longer"),
-            Err(error) => tracing::error!(cause = cause(&error), "nothing was dropped"),
         }
     }
 }

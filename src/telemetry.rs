@@ -115,6 +115,9 @@ fn describe() {
         "drr_db_unclean_connections_total",
         "Connections closed because they came back with an open transaction, a tenant or a role."
     );
+    describe_counter!("drr_audit_archived_events_total", "Audit events put into archives.");
+    describe_counter!("drr_audit_months_dropped_total", "Months of the audit trail that went.");
+    describe_counter!("drr_audit_archives_deleted_total", "Archives that are kept no longer.");
     describe_counter!(
         "drr_tenant_isolation_violations_total",
         "Answers withheld because the database let another tenant's row through."

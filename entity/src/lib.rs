@@ -1,5 +1,6 @@
 //! The tables as sea-orm models, one per file, without logic.
 
+pub mod audit_archive;
 pub mod audit_event;
 pub mod dataset_external_verdict;
 pub mod dataset_lineage;
@@ -13,5 +14,6 @@ pub mod freshness_calendar;
 pub mod freshness_event;
 pub mod freshness_policy;
 pub mod idempotency_record;
+pub mod legal_hold;
 pub mod run;
 pub mod run_event;

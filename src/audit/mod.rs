@@ -8,6 +8,8 @@
 //! The trail can only be appended to: no database role may change or remove an event. Its order and its
 //! content are held fast by [`crate::evidence`].
 
+pub mod archive;
+pub mod hold;
 pub mod model;
 pub mod record;
 pub mod recorder;

@@ -8,7 +8,7 @@ use sha2::{Digest, Sha256};
 use uuid::Uuid;
 
 use crate::{
-    auth::{TenantId, principal::InvalidTenantId},
+    auth::TenantId,
     error::{Coded, ErrorCode},
 };
 
@@ -181,15 +181,6 @@ impl Event {
     }
 }
 
-/// The tenant that is written so, or none.
-///
-/// # Errors
-/// For what is neither.
-pub fn tenant(text: &str) -> Result<TenantId, InvalidTenantId> {
-    let none = TenantId::none();
-    if text == none.as_str() { Ok(none) } else { TenantId::parse(text) }
-}
-
 /// The hash of a leaf by RFC 6962 §2.1.
 #[must_use]
 pub fn leaf_hash(leaf: &[u8]) -> [u8; 32] {
@@ -218,7 +209,7 @@ mod instant {
 mod tenant {
     use serde::{Deserialize, Deserializer, Serializer, de::Error};
 
-    use crate::{audit::model::tenant, auth::TenantId};
+    use crate::auth::TenantId;
 
     pub(super) fn serialize<S: Serializer>(
         tenant: &TenantId,
@@ -230,7 +221,7 @@ mod tenant {
     pub(super) fn deserialize<'de, D: Deserializer<'de>>(
         deserializer: D,
     ) -> Result<TenantId, D::Error> {
-        tenant(&String::deserialize(deserializer)?).map_err(D::Error::custom)
+        TenantId::parse_or_none(&String::deserialize(deserializer)?).map_err(D::Error::custom)
     }
 }
 

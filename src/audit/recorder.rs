@@ -280,13 +280,10 @@ impl Task {
         group.answer(spooled.is_ok());
     }
 
-    async fn in_spool<T: Send + 'static>(
+    async fn in_spool<T: Lost + Send + 'static>(
         &mut self,
         work: impl FnOnce(&mut Spool) -> T + Send + 'static,
-    ) -> T
-    where
-        T: Lost,
-    {
+    ) -> T {
         let Some(mut spool) = self.spool.take() else { return T::lost() };
         let done = spawn_blocking(move || {
             let done = work(&mut spool);

@@ -37,6 +37,14 @@ pub enum Deed {
     BreachResolve,
     /// It delivered events, or tried to.
     EventsDeliver,
+    /// It put events of the trail into an archive.
+    AuditArchive,
+    /// It deleted an archive that is kept no longer.
+    ArchiveDelete,
+    /// Somebody placed a legal hold.
+    HoldPlace,
+    /// Somebody released one.
+    HoldRelease,
 }
 
 impl Deed {
@@ -46,6 +54,10 @@ impl Deed {
             Self::BreachEscalate => "breach.escalate",
             Self::BreachResolve => "breach.resolve",
             Self::EventsDeliver => "freshness_event.deliver",
+            Self::AuditArchive => "audit_archive.create",
+            Self::ArchiveDelete => "audit_archive.delete",
+            Self::HoldPlace => "legal_hold.place",
+            Self::HoldRelease => "legal_hold.release",
         }
     }
 }
@@ -70,6 +82,12 @@ impl<'c> OwnTask<'c> {
     #[must_use]
     pub fn deliverer(clock: &'c dyn Clock, now: DateTime<Utc>) -> Self {
         Self::new("drr:deliverer", "deliver", clock, now)
+    }
+
+    /// What keeps the trail for as long as it is to be kept.
+    #[must_use]
+    pub fn keeper(clock: &'c dyn Clock, now: DateTime<Utc>) -> Self {
+        Self::new("drr:keeper", "keep", clock, now)
     }
 
     // No token's subject begins with `drr:` (`auth::subject`), so nobody can be taken for one.

@@ -35,6 +35,15 @@ impl TenantId {
         Self("-".into())
     }
 
+    /// Parses what stands in the trail: a tenant's code, or none.
+    ///
+    /// # Errors
+    /// [`InvalidTenantId`] for what is neither.
+    pub fn parse_or_none(text: &str) -> Result<Self, InvalidTenantId> {
+        let none = Self::none();
+        if text == none.as_str() { Ok(none) } else { Self::parse(text) }
+    }
+
     /// The code as text.
     #[must_use]
     pub fn as_str(&self) -> &str {

@@ -13,6 +13,7 @@ mod story;
 use std::{path::PathBuf, sync::Arc};
 
 use clap::Args;
+use url::Url;
 
 use super::{
     Common, Failure,
@@ -76,6 +77,9 @@ fn settings(common: &Common, arguments: &Arguments) -> Result<Settings, Failure>
             settings.data_dir.with_file_name(name)
         }
     };
+    settings.audit.spool_dir = settings.data_dir.join("spool");
+    let objects = Url::from_file_path(settings.data_dir.join("objects"));
+    settings.objects_url = objects.map_err(|()| "the data folder has no address")?.into();
     Ok(settings)
 }
 

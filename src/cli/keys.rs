@@ -2,7 +2,7 @@
 
 use clap::{Args, Subcommand};
 
-use super::{Common, Failure, output, vault::Vault};
+use super::{Common, Failure, output, vault};
 
 #[derive(Debug, Args)]
 pub(super) struct Arguments {
@@ -18,8 +18,8 @@ enum Action {
 
 pub(super) async fn run(common: &Common, arguments: &Arguments) -> Result<(), Failure> {
     let Action::Rewrap = arguments.action;
-    let vault = Vault::open(&common.settings()?)?;
-    let rewrapped = vault.keys.rewrap().await?;
+    let (_, keys) = vault::open(&common.settings()?)?;
+    let rewrapped = keys.rewrap().await?;
     output::line(format_args!("{rewrapped} data keys are encrypted anew"));
     Ok(())
 }

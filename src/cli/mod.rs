@@ -1,5 +1,6 @@
 //! The command line: one file per command, each from settings to an exit code.
 
+mod audit;
 mod config;
 mod database;
 mod demo;
@@ -75,16 +76,27 @@ enum Command {
     Schema(schema::Arguments),
     /// Send what another tool found to a running service.
     Import(import::Arguments),
-    /// Drop the months of runs and events that are kept no longer, as the server does once a day.
+    /// Drop what is kept no longer, as the server does once a day: months of runs and events, and after
+    /// they were archived those of the audit trail.
     Retain(retain::Arguments),
     /// Look after the keys that objects are encrypted with.
     Keys(keys::Arguments),
+    /// Look after the audit trail: its end, its archives, and what holds them.
+    Audit(audit::Arguments),
     /// Fill the database with deterministic synthetic data.
     Seed(seed::Arguments),
 }
 
 /// Why a command failed, in a sentence for the person at the terminal.
 type Failure = Box<dyn std::error::Error + Send + Sync>;
+
+/// What is behind an error, which a caller would not be told.
+fn explained(error: crate::error::Error) -> Failure {
+    match std::error::Error::source(&error) {
+        Some(source) => source.to_string().into(),
+        None => error.into(),
+    }
+}
 
 /// Runs the command that the process was started with.
 #[must_use]
@@ -112,8 +124,11 @@ async fn run(Cli { common, command }: Cli) -> Result<(), Failure> {
             Ok(())
         }
         Command::Import(arguments) => import::run(arguments).await,
-        Command::Retain(arguments) => retain::run(&common, &arguments).await,
+        Command::Retain(arguments) => {
+            retain::run(&common, &arguments, retain::What::Everything).await
+        }
         Command::Keys(arguments) => keys::run(&common, &arguments).await,
+        Command::Audit(arguments) => audit::run(&common, arguments).await,
         Command::Seed(arguments) => Box::pin(seed::run(&common, arguments)).await,
     }
 }

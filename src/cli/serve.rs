@@ -4,9 +4,9 @@ use std::sync::Arc;
 
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
-use super::{Common, Failure, database::Database};
+use super::{Common, Failure, database::Database, vault};
 use crate::{
-    app::{ANNOUNCE_EVERY, App, Assembly, Breaches, Changes, SWEEP_EVERY},
+    app::{ANNOUNCE_EVERY, App, Assembly, Breaches, Changes, RETAIN_EVERY, SWEEP_EVERY, Vault},
     auth::{JwksSource, KeySettings, PseudonymKey, VerifierSettings},
     breach::webhook::{SigningSecret, Webhook},
     clock::SystemClock,
@@ -58,12 +58,14 @@ pub(super) async fn start(
     verifier: VerifierSettings,
 ) -> Result<App, Failure> {
     database.prepare(settings).await?;
+    let (objects, encryption) = vault::open(settings)?;
     let app = App::start(Assembly {
         listen: settings.listen,
         limits: settings.limits,
         graphql: settings.graphql.clone(),
         retention: settings.retention,
         audit: settings.audit.clone(),
+        vault: Vault { objects, keys: encryption, retain_every: Some(RETAIN_EVERY) },
         database: database.settings(settings),
         keys,
         verifier,

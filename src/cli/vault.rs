@@ -8,22 +8,14 @@ use crate::{
 };
 
 /// Where objects are kept, and what they are encrypted with.
-#[derive(Debug, Clone)]
-pub(super) struct Vault {
-    pub(super) objects: Objects,
-    pub(super) keys: Keys,
-}
-
-impl Vault {
-    pub(super) fn open(settings: &Settings) -> Result<Self, Failure> {
-        let objects = Objects::open(&settings.objects_url)?;
-        let previous = settings.keys.previous.as_ref().map(master_key).transpose()?;
-        let master = match &settings.keys.master {
-            Some(secret) => master_key(secret)?,
-            None => kept(settings)?,
-        };
-        Ok(Self { keys: Keys::new(objects.clone(), master, previous), objects })
-    }
+pub(super) fn open(settings: &Settings) -> Result<(Objects, Keys), Failure> {
+    let objects = Objects::open(&settings.objects_url)?;
+    let previous = settings.keys.previous.as_ref().map(master_key).transpose()?;
+    let master = match &settings.keys.master {
+        Some(secret) => master_key(secret)?,
+        None => kept(settings)?,
+    };
+    Ok((objects.clone(), Keys::new(objects, master, previous)))
 }
 
 fn master_key(secret: &Secret) -> Result<MasterKey, Failure> {

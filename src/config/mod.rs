@@ -104,6 +104,12 @@ pub struct Graphql {
 pub struct Retention {
     /// For how many days runs and their events are kept; 0 for ever.
     pub runs_days: u32,
+    /// For how many days audit events of calls stay in the database.
+    pub audit_days: u32,
+    /// For how many days audit events of schemas do.
+    pub schema_audit_days: u32,
+    /// For how many days archived audit events are kept, counted from when they happened.
+    pub evidence_days: u32,
     /// For how many hours subscribers can go on after what they saw last.
     pub changes_hours: u32,
 }

@@ -26,10 +26,7 @@ pub(super) fn settings(from: &Resolved) -> Result<Settings, ConfigError> {
         alerts: alerts(from)?,
         graphql: graphql(from)?,
         limits: limits(from)?,
-        retention: Retention {
-            runs_days: required(from, "retention.runs_days")?,
-            changes_hours: required(from, "retention.changes_hours")?,
-        },
+        retention: retention(from)?,
         audit: audit(from)?,
         keys: Keys {
             master: secret(from, "keys.master_key")?.map(Secret::new),
@@ -39,6 +36,25 @@ pub(super) fn settings(from: &Resolved) -> Result<Settings, ConfigError> {
         log: log(from)?,
     };
     Ok(settings)
+}
+
+fn retention(from: &Resolved) -> Result<Retention, ConfigError> {
+    let retention = Retention {
+        runs_days: required(from, "retention.runs_days")?,
+        audit_days: required(from, "retention.audit_days")?,
+        schema_audit_days: required(from, "retention.schema_audit_days")?,
+        evidence_days: required(from, "retention.evidence_days")?,
+        changes_hours: required(from, "retention.changes_hours")?,
+    };
+    // What is older than that is deleted as soon as it is archived.
+    if retention.evidence_days < retention.audit_days.max(retention.schema_audit_days) {
+        return Err(ConfigError::Invalid {
+            key: "retention.evidence_days".into(),
+            origin: from.origin("retention.evidence_days"),
+            allowed: "at least retention.audit_days and retention.schema_audit_days".into(),
+        });
+    }
+    Ok(retention)
 }
 
 fn audit(from: &Resolved) -> Result<Audit, ConfigError> {

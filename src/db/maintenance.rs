@@ -3,7 +3,7 @@
 
 use std::io;
 
-use chrono::{DateTime, Months, Utc};
+use chrono::{DateTime, Months, NaiveDate, Utc};
 use migration::{GroupRole, Migrator, MigratorTrait};
 use sqlx::{
     AssertSqlSafe, ConnectOptions, Connection, Executor, Row,
@@ -66,6 +66,86 @@ pub async fn drop_partitions(
         Ok(OldPartition { name: row.try_get(0)?, bytes: bytes.try_into().unwrap_or_default() })
     });
     old.collect::<Result<_, sqlx::Error>>().map_err(Error::internal)
+}
+
+/// A month of one class of the audit trail.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AuditMonth {
+    /// The table's name.
+    pub partition: String,
+    /// Its first day.
+    pub month: NaiveDate,
+}
+
+impl AuditMonth {
+    /// The first day after it.
+    #[must_use]
+    pub fn following(&self) -> NaiveDate {
+        self.month.checked_add_months(Months::new(1)).unwrap_or(NaiveDate::MAX)
+    }
+}
+
+/// The months of a class of the audit trail that have tables, in order.
+///
+/// # Errors
+/// Whatever the database answers.
+pub async fn audit_months(db: &Db, class: &'static str) -> Result<Vec<AuditMonth>, Error> {
+    let sql = format!(
+        "SELECT c.relname::text, to_date(right(c.relname, 6), 'YYYYMM') FROM pg_inherits
+           JOIN pg_class c ON c.oid = inhrelid
+          WHERE inhparent = 'audit_event_{}'::regclass AND c.relname ~ '_[0-9]{{6}}$'
+          ORDER BY c.relname",
+        class.to_lowercase()
+    );
+    let rows = as_operator(db, &sql).await.map_err(super::error::mapped)?;
+    let months = rows
+        .iter()
+        .map(|row| Ok(AuditMonth { partition: row.try_get(0)?, month: row.try_get(1)? }));
+    months.collect::<Result<_, sqlx::Error>>().map_err(Error::internal)
+}
+
+/// What became of a month of the audit trail.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Dropped {
+    /// A legal hold keeps it.
+    Held,
+    /// There are events in it that are not archived.
+    Missing,
+    /// It could be dropped.
+    Ready,
+    /// It is gone.
+    Dropped,
+}
+
+/// Drops a month of the audit trail, with the history before it, if all of it is archived and nothing of
+/// it is held; with `dry_run`, only says whether. `None` if months come before it.
+///
+/// # Errors
+/// Whatever the database answers: nothing of the last 28 days is dropped, and a table that others use
+/// for long is waited for 5 seconds.
+pub async fn drop_audit_month(
+    db: &Db,
+    class: &'static str,
+    month: &AuditMonth,
+    dry_run: bool,
+) -> Result<Option<Dropped>, Error> {
+    if audit_months(db, class).await?.first() != Some(month) {
+        return Ok(None);
+    }
+    let sql = format!(
+        "SET LOCAL lock_timeout = '{DROP_LOCK_TIMEOUT}';
+         SELECT drop_audit_month('{class}', '{}', {dry_run})",
+        month.month
+    );
+    let rows = as_operator(db, &sql).await.map_err(super::error::mapped)?;
+    let said = rows.first().map(|row| row.try_get::<String, _>(0)).transpose();
+    match said.map_err(Error::internal)?.as_deref() {
+        Some("HELD") => Ok(Some(Dropped::Held)),
+        Some("MISSING") => Ok(Some(Dropped::Missing)),
+        Some("READY") => Ok(Some(Dropped::Ready)),
+        Some("DROPPED") => Ok(Some(Dropped::Dropped)),
+        _ => Err(Error::internal("drop_audit_month answered something else")),
+    }
 }
 
 /// The names of the migrations that are applied, in order.

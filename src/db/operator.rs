@@ -35,6 +35,12 @@ impl DueTenant {
         Self { tenant, since: DateTime::UNIX_EPOCH }
     }
 
+    /// What belongs to no tenant, or to all of them.
+    #[must_use]
+    pub fn none() -> Self {
+        Self::of_commit(TenantId::none())
+    }
+
     /// Which one.
     #[must_use]
     pub const fn tenant(&self) -> &TenantId {
@@ -73,13 +79,50 @@ pub async fn tenants_with(db: &Db, due: Due, now: DateTime<Utc>) -> Result<Vec<D
         Due::Deliveries => DELIVERIES,
         Due::Changes => CHANGES,
     };
-    let rows = as_operator(db, sqlx::query(sql).bind(now)).await?;
-    let due = |row: &PgRow| {
+    listed(&as_operator(db, sqlx::query(sql).bind(now)).await?)
+}
+
+const WITH_AUDIT_EVENTS: &str = "SELECT tenant, due_since FROM tenants_with_audit_events($1, $2)";
+
+/// The tenants with audit events of a class from before an instant.
+///
+/// # Errors
+/// Whatever the database answers.
+pub async fn tenants_with_audit_events(
+    db: &Db,
+    class: &str,
+    before: DateTime<Utc>,
+) -> Result<Vec<DueTenant>, Error> {
+    listed(&as_operator(db, sqlx::query(WITH_AUDIT_EVENTS).bind(class).bind(before)).await?)
+}
+
+const WITH_AUDIT_ARCHIVES: &str = "SELECT tenant, due_since FROM tenants_with_audit_archives()";
+
+/// The tenants with archived audit events.
+///
+/// # Errors
+/// Whatever the database answers.
+pub async fn tenants_with_audit_archives(db: &Db) -> Result<Vec<DueTenant>, Error> {
+    listed(&as_operator(db, sqlx::query(WITH_AUDIT_ARCHIVES)).await?)
+}
+
+const LISTED: &str = "SELECT tenant, due_since FROM tenants_listed()";
+
+/// All tenants.
+///
+/// # Errors
+/// Whatever the database answers.
+pub async fn tenants(db: &Db) -> Result<Vec<DueTenant>, Error> {
+    listed(&as_operator(db, sqlx::query(LISTED)).await?)
+}
+
+fn listed(rows: &[PgRow]) -> Result<Vec<DueTenant>, Error> {
+    let read = |row: &PgRow| {
         let code: String = row.try_get(0).map_err(Error::internal)?;
-        let tenant = TenantId::parse(&code).map_err(Error::internal)?;
+        let tenant = TenantId::parse_or_none(&code).map_err(Error::internal)?;
         Ok(DueTenant { tenant, since: row.try_get(1).map_err(Error::internal)? })
     };
-    rows.iter().map(due).collect()
+    rows.iter().map(read).collect()
 }
 
 const TAKE: &str = "

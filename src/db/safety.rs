@@ -186,6 +186,9 @@ WITH guarded AS (
   SELECT oid, relname, 'audit_kept', 'refuse_audit_rewrite', 2 + 8 + 16 + 32 FROM guarded
    WHERE relname LIKE 'audit\\_event%'
   UNION ALL
+  SELECT oid, relname, 'audit_kept', 'refuse_audit_rewrite', 2 + 8 + 16 + 32 FROM pg_class
+   WHERE relnamespace = $1::regnamespace AND relname IN ('audit_archive', 'legal_hold')
+  UNION ALL
   SELECT oid, relname, name, function, kind FROM pg_class,
     (VALUES ('audit_debt_settled', 'settle_audit_debt', 1 + 4),
             ('audit_debt_kept', 'refuse_audit_rewrite', 2 + 4 + 8 + 16 + 32)) AS debt (name, function, kind)

@@ -88,6 +88,15 @@ impl TenantDb {
         self.begin("BEGIN READ ONLY", self.reading_as, None).await
     }
 
+    /// A read-only transaction that sees the tenant's audit trail too, whatever role the caller has: for
+    /// whom the table of rights lets read it.
+    ///
+    /// # Errors
+    /// As for [`Self::read`].
+    pub async fn read_trail(&self) -> Result<TenantTx, Error> {
+        self.begin("BEGIN READ ONLY", GroupRole::Auditor, None).await
+    }
+
     /// A transaction that may write. Dropping it without [`TenantTx::commit`] undoes it.
     ///
     /// # Errors

@@ -7,7 +7,8 @@ use std::{
 };
 
 use drr::{
-    app::{App, Assembly, Breaches, Changes, StartError},
+    app::{App, Assembly, Breaches, Changes, StartError, Vault},
+    audit::archive::Archivist,
     auth::{
         JwksSource, KeySettings, PseudonymKey, Revocation, TenantId, VerifierSettings,
         policy::Role,
@@ -18,6 +19,8 @@ use drr::{
     clock::{ManualClock, SharedClock, SystemClock},
     config::{Audit, Settings, Sources},
     db::DbSettings,
+    keys::{Keys, MasterKey},
+    objects::Objects,
 };
 use reqwest::{Client, Response, StatusCode, header};
 use serde_json::{Value, json};
@@ -43,6 +46,22 @@ pub fn settings() -> Settings {
     .unwrap()
 }
 
+/// What the objects of all tests are encrypted with.
+pub const MASTER_KEY: &str = "the master key of all tests, long enough";
+
+/// The address of a new folder for objects.
+pub fn objects_url() -> String {
+    reqwest::Url::from_file_path(spool_folder()).unwrap().into()
+}
+
+/// What is kept outside of the database, at this address.
+pub fn vault(url: &str) -> Vault {
+    let objects = Objects::open(url).unwrap();
+    let master = MasterKey::new(MASTER_KEY.as_bytes()).unwrap();
+    // It is looked for what is kept no longer when a test asks for it.
+    Vault { keys: Keys::new(objects.clone(), master, None), objects, retain_every: None }
+}
+
 /// What the usual service on this database is made of.
 pub fn assembly(database: &Database<'_>, clock: SharedClock) -> Assembly {
     let settings = settings();
@@ -52,6 +71,7 @@ pub fn assembly(database: &Database<'_>, clock: SharedClock) -> Assembly {
         graphql: settings.graphql,
         retention: settings.retention,
         audit: Audit { spool_dir: spool_folder(), ..settings.audit },
+        vault: vault(&objects_url()),
         database: DbSettings {
             connect: database.application(),
             schema: SCHEMA.to_owned(),
@@ -111,6 +131,11 @@ impl TestApp {
     /// Looks for breaches at the clock's instant.
     pub async fn sweep(&self) -> Swept {
         self.app.sweeper().pass().await.unwrap()
+    }
+
+    /// What archives the audit trail.
+    pub const fn archivist(&self) -> &Archivist {
+        self.app.archivist()
     }
 
     /// Refuses something from now on.

@@ -14,7 +14,7 @@ use serde_json::{Value, json};
 use sqlx::{Connection, PgConnection};
 
 use crate::{
-    app::TestApp,
+    app::{TestApp, settings},
     cluster::{Cluster, Database, run},
     door::world::{db_settings, script, state, strings},
     smoke::run_event,
@@ -106,17 +106,18 @@ fn months_go_as_a_whole_and_states_do_not_forget() {
         let before = story.states().await;
         assert_eq!(before[0]["refreshState"]["consecutiveFailures"], 2);
 
-        let keep = Retention { runs_days: 60, changes_hours: 168 };
+        let defaults = settings().retention;
+        let keep = Retention { runs_days: 60, ..defaults };
         assert_eq!(
-            retention::apply(&db, Retention { runs_days: 0, changes_hours: 168 }, now, false)
+            retention::drop_runs(&db, Retention { runs_days: 0, ..defaults }, now, false)
                 .await
                 .unwrap(),
             []
         );
         let all = partitions(&mut admin).await;
-        let old = retention::apply(&db, keep, now, true).await.unwrap();
+        let old = retention::drop_runs(&db, keep, now, true).await.unwrap();
         assert_eq!(partitions(&mut admin).await, all, "only said");
-        let dropped = retention::apply(&db, keep, now, false).await.unwrap();
+        let dropped = retention::drop_runs(&db, keep, now, false).await.unwrap();
         assert_eq!(dropped, old);
         let names: Vec<_> = old.iter().map(|partition| partition.name.as_str()).collect();
         assert!(names.contains(&"run_event_history") && names.len() >= 10, "{names:?}");
@@ -133,7 +134,7 @@ fn months_go_as_a_whole_and_states_do_not_forget() {
             .await,
             ["7"]
         );
-        assert_eq!(retention::apply(&db, keep, now, false).await.unwrap(), [], "nothing twice");
+        assert_eq!(retention::drop_runs(&db, keep, now, false).await.unwrap(), [], "nothing twice");
         assert_eq!(story.states().await, before);
 
         // Runs that decide nothing: every state is recomputed, and stands.

@@ -8,6 +8,8 @@ use crate::cluster::{Cluster, run};
 /// Every privilege on a table or sequence that anybody but the owner has. A new table is listed
 /// here or nobody has it. Partitions have none: they are reached through their parents.
 const PRIVILEGES: &str = "
+audit_archive drr_auditor SELECT
+audit_archive drr_writer INSERT
 audit_event drr_auditor SELECT
 audit_event drr_ledger INSERT,SELECT
 audit_event drr_writer INSERT
@@ -59,6 +61,8 @@ freshness_policy drr_reader SELECT
 freshness_policy drr_writer INSERT,SELECT
 idempotency_record drr_writer DELETE,INSERT,SELECT,UPDATE
 lease drr_operator DELETE,INSERT,SELECT,UPDATE
+legal_hold drr_auditor SELECT
+legal_hold drr_writer INSERT
 run drr_auditor SELECT
 run drr_reader SELECT
 run drr_writer INSERT,SELECT,UPDATE
@@ -104,9 +108,13 @@ fn the_privileges_are_these_and_no_other() {
             strings(&mut admin, functions).await,
             [
                 "append_calls drr_ledger",
+                "drop_audit_month drr_operator",
                 "drop_partitions drr_operator",
                 "ensure_partitions drr_operator",
                 "find_idempotency_records drr_writer",
+                "tenants_listed drr_operator",
+                "tenants_with_audit_archives drr_operator",
+                "tenants_with_audit_events drr_operator",
                 "tenants_with_breaches_due drr_operator",
                 "tenants_with_changes_due drr_operator",
                 "tenants_with_deliveries_due drr_operator",
@@ -181,6 +189,11 @@ fn each_role_is_refused_what_it_was_not_given() {
                 "DELETE FROM dataset_registry",
                 "DELETE FROM freshness_breach",
                 "DELETE FROM freshness_event",
+                "UPDATE audit_archive SET object = ''",
+                "DELETE FROM audit_archive",
+                "UPDATE legal_hold SET released = true",
+                "DELETE FROM legal_hold",
+                "SELECT drop_audit_month('API', '2020-01-01', false)",
                 "SELECT FROM tenant_directory",
                 "SELECT FROM lease",
                 "SELECT FROM tenants_with_breaches_due(now())",

@@ -73,6 +73,11 @@ INSERT INTO freshness_change (tenant_id, sequence, dataset_id, cause, status, ch
   SELECT '{t}', count(*) + 1, '{id}', 'REGISTERED', 'UNKNOWN', now() FROM freshness_change WHERE tenant_id = '{t}';
 INSERT INTO run_event_batch (tenant_id, last_sequence, run_ids, event_types, event_times, recorded_at)
   SELECT '{t}', count(*) + 1, '{{id}}', '{START}', '{now}', now() FROM run_event_batch WHERE tenant_id = '{t}';
+INSERT INTO audit_archive (tenant_id, class, month, part, object, events, first_at, last_at, last_transaction, last_sequence, lines_hash, object_hash, object_bytes, archived_at)
+  SELECT '{t}', 'API', '2020-01-01', count(*) + 1, 'audit/{id}', 1, now(), now(), '1', 1, sha256(''), sha256(''), 1, now()
+    FROM audit_archive WHERE tenant_id = '{t}';
+INSERT INTO legal_hold (tenant_id, hold_id, released, held_from, held_until, reason, actor_id, recorded_at)
+  VALUES ('{t}', '{id}', false, '2020-01-01', '2020-02-01', 'a case', 'somebody', now());
 INSERT INTO token_nonce (tenant_id, nonce_hash, expires_at)
   VALUES ('{t}', decode(md5('{id}'), 'hex'), now());
 ";
