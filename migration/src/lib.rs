@@ -24,6 +24,7 @@ mod m0010_verdicts;
 mod m0011_history;
 mod m0012_changes;
 mod m0013_calls;
+mod m0015_siem;
 mod m0016_archive;
 mod rls;
 
@@ -48,6 +49,7 @@ impl MigratorTrait for Migrator {
             Box::new(m0011_history::Migration),
             Box::new(m0012_changes::Migration),
             Box::new(m0013_calls::Migration),
+            Box::new(m0015_siem::Migration),
             Box::new(m0016_archive::Migration),
         ]
     }

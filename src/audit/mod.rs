@@ -9,8 +9,10 @@
 //! content are held fast by [`crate::evidence`].
 
 pub mod archive;
+pub mod graphql;
 pub mod hold;
 pub mod model;
+pub mod reading;
 pub mod record;
 pub mod recorder;
 mod repository;

@@ -45,7 +45,25 @@ impl Class {
     }
 }
 
-/// How a call ended.
+crate::wire::wire_enum! {
+    /// How a call ended, without why.
+    pub enum Ended {
+        /// It was done.
+        Success = "SUCCESS",
+        /// It was answered with something missing.
+        Partial = "PARTIAL",
+        /// The caller may not do it.
+        Denied = "DENIED",
+        /// It could not be done as it was asked.
+        Rejected = "REJECTED",
+        /// This service failed.
+        Failure = "FAILURE",
+        /// The caller went away before there was an answer.
+        Cancelled = "CANCELLED",
+    }
+}
+
+/// How a call ended, and why.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Outcome {
     /// It was done.
@@ -81,17 +99,23 @@ impl Outcome {
         }
     }
 
+    /// The same without why.
+    #[must_use]
+    pub const fn ended(self) -> Ended {
+        match self {
+            Self::Success => Ended::Success,
+            Self::Partial(_) => Ended::Partial,
+            Self::Denied(_) => Ended::Denied,
+            Self::Rejected(_) => Ended::Rejected,
+            Self::Failure(_) => Ended::Failure,
+            Self::Cancelled => Ended::Cancelled,
+        }
+    }
+
     /// As the trail writes it.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Success => "SUCCESS",
-            Self::Partial(_) => "PARTIAL",
-            Self::Denied(_) => "DENIED",
-            Self::Rejected(_) => "REJECTED",
-            Self::Failure(_) => "FAILURE",
-            Self::Cancelled => "CANCELLED",
-        }
+        self.ended().as_str()
     }
 
     /// Why, if it is not a success.

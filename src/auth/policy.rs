@@ -48,6 +48,8 @@ pub enum Operation {
     LineageIngest,
     /// What dbt found, as its `sources.json`.
     DbtSourcesImport,
+    /// The audit trail of the caller's tenant.
+    AuditRead,
     /// What the caller's own token says.
     MeRead,
     /// The schema of this API.
@@ -58,7 +60,7 @@ pub enum Operation {
 
 impl Operation {
     /// Every operation, once.
-    pub const ALL: [Self; 20] = [
+    pub const ALL: [Self; 21] = [
         Self::DatasetRead,
         Self::DatasetRegister,
         Self::DatasetUpdate,
@@ -76,6 +78,7 @@ impl Operation {
         Self::RunEventsRecord,
         Self::LineageIngest,
         Self::DbtSourcesImport,
+        Self::AuditRead,
         Self::MeRead,
         Self::SchemaIntrospect,
         Self::SchemaCompose,
@@ -102,6 +105,7 @@ impl Operation {
             Self::RunEventsRecord => "run_events.record",
             Self::LineageIngest => "lineage.ingest",
             Self::DbtSourcesImport => "dbt_sources.import",
+            Self::AuditRead => "audit.read",
             Self::MeRead => "me.read",
             Self::SchemaIntrospect => "schema.introspect",
             Self::SchemaCompose => "schema.compose",
@@ -178,6 +182,8 @@ const REGISTRARS: &[Grant] = &[
     any(Role::TenantAdmin, Scope::ManageRefresh),
     machine(Role::RuntimeWriter, Scope::WriteRefresh),
 ];
+const TRAIL_READERS: &[Grant] =
+    &[any(Role::Auditor, Scope::ReadAudit), any(Role::TenantAdmin, Scope::ManageRefresh)];
 const EVERYONE: &[Grant] = &[
     unscoped(Role::Reader),
     unscoped(Role::RuntimeWriter),
@@ -211,6 +217,7 @@ pub const RULES: [Rule; Operation::ALL.len()] = [
     Rule { operation: Operation::RunEventsRecord, grants: WRITERS },
     Rule { operation: Operation::LineageIngest, grants: WRITERS },
     Rule { operation: Operation::DbtSourcesImport, grants: WRITERS },
+    Rule { operation: Operation::AuditRead, grants: TRAIL_READERS },
     Rule { operation: Operation::MeRead, grants: EVERYONE },
     Rule { operation: Operation::SchemaIntrospect, grants: EVERYONE },
     Rule { operation: Operation::SchemaCompose, grants: GATEWAYS },

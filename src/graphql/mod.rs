@@ -26,6 +26,7 @@ pub use inputs::InputTypes;
 use async_graphql::{Context, MergedObject, MergedSubscription, Request, Schema, SchemaBuilder};
 
 use crate::{
+    audit::graphql::AuditQuery,
     breach::{
         graphql::{BreachMutation, BreachQuery, BreachSubscription},
         loader::{BreachPages, Breaches, Mutes, OpenBreaches},
@@ -51,7 +52,7 @@ use crate::{
 
 /// Everything that can be read.
 #[derive(Debug, Default, MergedObject)]
-pub struct Query(BreachQuery, DatasetQuery, FreshnessQuery, RefreshQuery, me::MeQuery);
+pub struct Query(AuditQuery, BreachQuery, DatasetQuery, FreshnessQuery, RefreshQuery, me::MeQuery);
 
 /// Everything that can be changed.
 #[derive(Debug, Default, MergedObject)]

@@ -16,6 +16,7 @@ use crate::auth::{
 /// The operations of a type or of a field; of all of them the caller must be allowed every one. Those
 /// of a type are for all its fields, by whichever way it is reached: it is an entity.
 pub const NEEDS: &[(&str, &[Operation])] = &[
+    ("AuditEvent.dataset", &[Operation::DatasetRead]),
     ("Breach", &[Operation::BreachRead]),
     ("Breach.dataset", &[Operation::DatasetRead]),
     ("Breach.resolvedBy", &[Operation::RunRead]),
@@ -55,6 +56,8 @@ pub const NEEDS: &[(&str, &[Operation])] = &[
     ("Mutation.setFreshnessPolicyForSelector", &[Operation::FreshnessPolicySetForSelector]),
     ("Mutation.unmuteFreshness", &[Operation::FreshnessMute]),
     ("Mutation.updateDataset", &[Operation::DatasetUpdate]),
+    ("Query.auditEvent", &[Operation::AuditRead]),
+    ("Query.auditEvents", &[Operation::AuditRead]),
     ("Query.breach", &[Operation::BreachRead]),
     ("Query.breaches", &[Operation::BreachRead]),
     ("Query.dataset", &[Operation::DatasetRead]),

@@ -67,3 +67,5 @@ mod subscription;
 mod tls;
 #[cfg(test)]
 mod tokens;
+#[cfg(test)]
+mod trail;

@@ -3,8 +3,18 @@
 
 use std::collections::BTreeSet;
 
-use serde_json::Value;
+use drr::{
+    audit::{
+        Class,
+        model::Ended,
+        reading::{BY_ID, EventPosition, Filter, page_statement},
+    },
+    clock::{Clock, SystemClock},
+};
+use sea_orm::Value;
+use serde_json::Value as Json;
 use sqlx::PgConnection;
+use uuid::Uuid;
 
 use crate::{
     cluster::{Cluster, run},
@@ -12,7 +22,7 @@ use crate::{
 };
 
 /// The plan of a statement with these types and values.
-async fn plan(raw: &mut PgConnection, mode: &str, sql: &str, values: &[(&str, String)]) -> Value {
+async fn plan(raw: &mut PgConnection, mode: &str, sql: &str, values: &[(&str, String)]) -> Json {
     let types: Vec<_> = values.iter().map(|(kind, _)| *kind).collect();
     let values: Vec<_> = values.iter().map(|(_, value)| value.as_str()).collect();
     script(
@@ -33,20 +43,20 @@ async fn plan(raw: &mut PgConnection, mode: &str, sql: &str, values: &[(&str, St
     json[0]["Plan"].clone()
 }
 
-async fn last_json(raw: &mut PgConnection, sql: &str) -> Value {
+async fn last_json(raw: &mut PgConnection, sql: &str) -> Json {
     use sqlx::{AssertSqlSafe, Executor, Row};
     let rows = raw.fetch_all(sqlx::raw_sql(AssertSqlSafe(sql.to_owned()))).await;
     let rows = rows.unwrap_or_else(|error| panic!("{sql}: {error}"));
     rows.last().unwrap().try_get(0).unwrap()
 }
 
-fn nodes(plan: &Value) -> Vec<&Value> {
+fn nodes(plan: &Json) -> Vec<&Json> {
     let below = plan["Plans"].as_array().into_iter().flatten().flat_map(nodes);
     std::iter::once(plan).chain(below).collect()
 }
 
 /// The tables that a plan opens; each must be read by an index that is asked for `column`.
-fn tables(plan: &Value, column: &str, what: &str) -> BTreeSet<String> {
+fn tables(plan: &Json, column: &str, what: &str) -> BTreeSet<String> {
     let mut found = BTreeSet::new();
     for node in nodes(plan) {
         let kind = node["Node Type"].as_str().unwrap();
@@ -117,6 +127,80 @@ fn what_boards_ask_is_read_by_ranges_of_indexes_and_months_not_asked_for_stay_cl
                     );
                 }
             }
+        }
+    });
+}
+
+/// The statement of a page of the trail, and its values as SQL.
+fn page_of_trail(filter: &Filter) -> (String, Vec<(&'static str, String)>) {
+    let event_id = Uuid::parse_str(SHARED_ID).unwrap();
+    let after = EventPosition { occurred_at: SystemClock.now(), event_id };
+    let (sql, values) = page_statement(filter, Some(after), 10);
+    let typed = values.iter().map(|value| {
+        let kind = match value {
+            Value::BigInt(_) => "bigint",
+            Value::String(_) => "text",
+            Value::Uuid(_) => "uuid",
+            Value::ChronoDateTimeUtc(_) => "timestamptz",
+            other => panic!("{other:?}"),
+        };
+        (kind, value.to_string())
+    });
+    (sql, typed.collect())
+}
+
+#[test]
+fn auditors_read_the_trail_by_an_index_in_its_order() {
+    run(async {
+        let database = Cluster::shared().await.database().await;
+        let mut admin = database.admin().await;
+        populate(&mut admin).await;
+        script(
+            &mut admin,
+            format!(
+                "SELECT set_config('app.tenant_id', '{ACME}', false);
+                 INSERT INTO audit_event (tenant_id, occurred_at, event_id, actor_id, action, result,
+                                          correlation_id, dataset_id)
+                 SELECT '{ACME}', now() - n * interval '1 second', gen_random_uuid(), 'actor ' || n % 50,
+                        'dataset.read', CASE WHEN n % 100 = 0 THEN 'DENIED' ELSE 'SUCCESS' END,
+                        'call ' || n, CASE WHEN n % 10 = 0 THEN '{SHARED_ID}'::uuid END
+                   FROM generate_series(1, 20000) AS n;
+                 ANALYZE"
+            ),
+        )
+        .await;
+        // A month without events is read and sorted as well as by an index, and so is one event; where
+        // there are many it is not, and then there must be one.
+        script(
+            &mut admin,
+            "SET enable_seqscan = off; SET enable_bitmapscan = off; SET enable_sort = off;
+             SET ROLE drr_auditor",
+        )
+        .await;
+        let none = Filter::default();
+        let text = |text: &str| Some(text.to_owned());
+        let denied = Some(Ended::Denied);
+        let dataset_id = Some(Uuid::parse_str(SHARED_ID).unwrap());
+        for (filter, column) in [
+            (none.clone(), "occurred_at"),
+            (Filter { actor_id: text("actor 7"), ..none.clone() }, "actor_id"),
+            (Filter { correlation_id: text("call 7"), ..none.clone() }, "correlation_id"),
+            (Filter { dataset_id, ..none.clone() }, "dataset_id"),
+            (Filter { result: denied, ..none.clone() }, "result"),
+            (Filter { action: text("dataset.read"), ..none.clone() }, "occurred_at"),
+            (Filter { class: Some(Class::Api), ..none.clone() }, "occurred_at"),
+        ] {
+            let (sql, values) = page_of_trail(&filter);
+            let plan = plan(&mut admin, "custom", &sql, &values).await;
+            let what = format!("{filter:?}");
+            assert!(!tables(&plan, column, &what).is_empty(), "{what}");
+            let sorts = nodes(&plan).iter().any(|node| node["Node Type"] == "Sort");
+            assert!(!sorts, "{what}: {plan:#}");
+        }
+        let id = [("uuid", format!("'{SHARED_ID}'"))];
+        for mode in ["custom", "generic"] {
+            let plan = plan(&mut admin, mode, BY_ID, &id).await;
+            assert!(!tables(&plan, "event_id", mode).is_empty(), "{mode}");
         }
     });
 }

@@ -29,6 +29,8 @@ pub struct World {
     retired: String,
     /// A breach of a third one.
     breach: String,
+    /// An event of the audit trail, about a dataset.
+    event: String,
     /// An hour ahead.
     soon: String,
 }
@@ -59,8 +61,12 @@ impl World {
         let breaches = "{ breaches { nodes { id } } }";
         let mut data = app.data(&app.token(TENANT, Role::Reader), breaches, json!({})).await;
         let breach = data["breaches"]["nodes"][0]["id"].take().as_str().unwrap().to_owned();
+        let events =
+            "{ auditEvents(filter: { action: \"freshness_policy.set\" }) { nodes { id } } }";
+        let mut data = app.data(&app.token(TENANT, Role::Auditor), events, json!({})).await;
+        let event = data["auditEvents"]["nodes"][0]["id"].take().as_str().unwrap().to_owned();
         let soon = (app.clock.now() + chrono::TimeDelta::hours(1)).to_rfc3339();
-        Self { app, breach, soon, retired: ids.remove(1), kept: ids.remove(0) }
+        Self { app, breach, event, soon, retired: ids.remove(1), kept: ids.remove(0) }
     }
 }
 
@@ -92,7 +98,8 @@ impl Entry {
     fn bare(&self, world: &World, url: &str, document: &str) -> RequestBuilder {
         let variables = (self.variables)(world);
         if is_read(self.reaches) {
-            return world.app.http.get(url.replace("{id}", &world.kept));
+            let id = if self.operation == "audit.read" { &world.event } else { &world.kept };
+            return world.app.http.get(url.replace("{id}", id));
         }
         let url = url.replace("{id}", &world.kept) + self.query();
         let mut request = world.app.http.post(url);

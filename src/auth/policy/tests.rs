@@ -28,6 +28,7 @@ fn expected(role: &str, machine: bool, scopes: &HashSet<&str>, action: &str) -> 
             "auditor" => audit,
             _ => false,
         },
+        "audit.read" => (role == "auditor" && audit) || (role == "tenant-admin" && manage),
         "run_events.record" | "lineage.ingest" | "dbt_sources.import" => {
             role == "runtime-writer" && write
         }
@@ -65,7 +66,7 @@ fn no_wrong_allow_and_no_wrong_deny() {
             }
         }
     }
-    assert_eq!(allowed + denied, 10 * 2 * 16 * 20);
+    assert_eq!(allowed + denied, 10 * 2 * 16 * 21);
     assert!(allowed < denied, "deny is the default");
 }
 

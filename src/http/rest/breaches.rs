@@ -3,7 +3,7 @@
 use super::{
     fragments::{BREACH, PAGE_INFO, VOLATILE},
     parameters::{Parameter, Place},
-    resource::Resource,
+    resource::{A_DATASET, Resource},
 };
 
 /// See the [module](self).
@@ -20,6 +20,7 @@ pub(super) const RESOURCE: Resource = Resource {
     }
   }
 }",
+    thing: A_DATASET,
     fragments: &[BREACH, PAGE_INFO],
     body: &["dataset", "breaches"],
     field: ("Dataset", "breaches"),

@@ -2,7 +2,7 @@
 
 use super::{
     fragments::{BREACH, DATASET, FRESHNESS, REFRESH_STATE, VOLATILE},
-    resource::Resource,
+    resource::{A_DATASET, Resource},
 };
 
 /// See the [module](self).
@@ -13,6 +13,7 @@ pub(super) const RESOURCE: Resource = Resource {
     description: "The tag stands for its facts and its verdict: it does not change with \
                   `evaluatedAt`, ages and durations alone.",
     document: "query($id: ID!) { dataset(id: $id) { ...Dataset } }",
+    thing: A_DATASET,
     fragments: &[DATASET, REFRESH_STATE, FRESHNESS, BREACH],
     body: &["dataset"],
     field: ("Query", "dataset"),

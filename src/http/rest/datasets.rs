@@ -3,7 +3,7 @@
 use super::{
     fragments::{BREACH, DATASET, FRESHNESS, PAGE_INFO, REFRESH_STATE, VOLATILE},
     parameters::{Parameter, Place},
-    resource::Resource,
+    resource::{A_DATASET, Resource},
 };
 
 const fn filter(name: &'static str) -> Parameter {
@@ -23,6 +23,7 @@ pub(super) const RESOURCE: Resource = Resource {
     nodes { ...Dataset } pageInfo { ...PageInfo }
   }
 }",
+    thing: A_DATASET,
     fragments: &[DATASET, REFRESH_STATE, FRESHNESS, BREACH, PAGE_INFO],
     body: &["datasets"],
     field: ("Query", "datasets"),

@@ -64,5 +64,11 @@ pub(super) const DATASET_RUN: &str = "fragment DatasetRun on DatasetRun {
 }
 fragment Job on Job { namespace name }";
 
+/// An event of the audit trail.
+pub(super) const AUDIT_EVENT: &str = "fragment AuditEvent on AuditEvent {
+  id occurredAt actorId action also class result errorCode correlationId callId calls datasetId resource
+  interface operationName documentHash tokenHash durationMicroseconds rowCount
+}";
+
 /// Where a page ends.
 pub(super) const PAGE_INFO: &str = "fragment PageInfo on PageInfo { hasNextPage endCursor }";

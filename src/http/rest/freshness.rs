@@ -2,7 +2,7 @@
 
 use super::{
     fragments::{EXTERNAL_VERDICT, FRESHNESS, REFRESH_STATE, VOLATILE},
-    resource::Resource,
+    resource::{A_DATASET, Resource},
 };
 
 /// See the [module](self).
@@ -18,6 +18,7 @@ fragment DatasetFreshness on Dataset {
   id urn freshness { ...Freshness } freshnessPolicy { ...FreshnessPolicy }
   refreshState { ...RefreshState } externalVerdicts { ...ExternalVerdict }
 }",
+    thing: A_DATASET,
     fragments: &[REFRESH_STATE, FRESHNESS, EXTERNAL_VERDICT],
     body: &["dataset"],
     field: ("Query", "dataset"),

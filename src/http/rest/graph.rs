@@ -22,6 +22,8 @@ pub(super) struct Graph(HashMap<String, TypeDefinition>);
 pub(super) enum Shape {
     /// Any text.
     Text,
+    /// An instant.
+    Instant,
     /// A whole number of 32 bits.
     Integer,
     /// One value of an enum.
@@ -118,6 +120,7 @@ impl Graph {
         let shape = match &of.base {
             BaseType::Named(name) => match name.as_str() {
                 "String" | "ID" => Some(Shape::Text),
+                "DateTime" => Some(Shape::Instant),
                 "Int" => Some(Shape::Integer),
                 name => names(name).map(|values| Shape::OneOf { name: name.to_owned(), values }),
             },

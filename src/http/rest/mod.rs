@@ -33,6 +33,8 @@ use crate::{
     graphql::Subgraph,
 };
 
+mod audit_event;
+mod audit_events;
 mod breaches;
 mod conditional;
 mod dataset;
@@ -54,12 +56,14 @@ use resource::{Prepared, Resource};
 const MAX_ID_BYTES: usize = 8_192;
 
 /// Every resource that is read.
-const RESOURCES: [&Resource; 5] = [
+const RESOURCES: [&Resource; 7] = [
     &datasets::RESOURCE,
     &dataset::RESOURCE,
     &freshness::RESOURCE,
     &runs::RESOURCE,
     &breaches::RESOURCE,
+    &audit_events::RESOURCE,
+    &audit_event::RESOURCE,
 ];
 
 /// What all routes share.
@@ -110,7 +114,9 @@ impl Rest {
             .route("/storage/v1/datasets/{id}", self.reads(&dataset::RESOURCE)?)
             .route("/storage/v1/datasets/{id}/freshness", self.reads(&freshness::RESOURCE)?)
             .route("/storage/v1/datasets/{id}/runs", self.reads(&runs::RESOURCE)?)
-            .route("/storage/v1/datasets/{id}/breaches", self.reads(&breaches::RESOURCE)?))
+            .route("/storage/v1/datasets/{id}/breaches", self.reads(&breaches::RESOURCE)?)
+            .route("/storage/v1/audit/events", self.reads(&audit_events::RESOURCE)?)
+            .route("/storage/v1/audit/events/{id}", self.reads(&audit_event::RESOURCE)?))
     }
 
     /// What the internal listener has besides.

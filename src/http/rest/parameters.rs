@@ -1,5 +1,6 @@
 //! The parameters of a query string: those that the graph's arguments are, and no others.
 
+use chrono::DateTime;
 use percent_encoding::percent_decode_str;
 use serde_json::{Map, Value};
 
@@ -61,6 +62,10 @@ impl Expected {
         let refuse = |message: String| Error::bad_input(self.name, message);
         match &self.shape {
             Shape::Text => Ok(text.into()),
+            Shape::Instant => match DateTime::parse_from_rfc3339(text) {
+                Ok(_) => Ok(text.into()),
+                Err(_) => Err(refuse("is not an instant as RFC 3339 writes it".to_owned())),
+            },
             Shape::Integer => match text.parse::<i32>() {
                 Ok(number) => Ok(number.into()),
                 Err(_) => Err(refuse("is not a whole number of 32 bits".to_owned())),

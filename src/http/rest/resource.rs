@@ -31,7 +31,9 @@ pub(super) struct Resource {
     pub document: &'static str,
     /// The fragments of the document.
     pub fragments: &'static [&'static str],
-    /// The way to the body in what the graph answers. A null on the way is a missing dataset.
+    /// What its path names.
+    pub thing: Thing,
+    /// The way to the body in what the graph answers. A null on the way is a missing thing.
     pub body: &'static [&'static str],
     /// The field whose arguments the parameters are.
     pub field: (&'static str, &'static str),
@@ -40,6 +42,25 @@ pub(super) struct Resource {
     /// Members that change with time alone: no part of what the tag stands for.
     pub volatile: &'static [&'static str],
 }
+
+/// What the `{id}` of a path names.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Thing {
+    /// In a word.
+    pub kind: &'static str,
+    /// By what it is named.
+    pub named: &'static str,
+}
+
+/// A dataset.
+pub(super) const A_DATASET: Thing = Thing {
+    kind: "dataset",
+    named: "The dataset: its `id`, or its URN (`urn:drr:dataset:<tenant>:<namespace>:<name>`, or that of \
+            an alias), percent-encoded.",
+};
+
+/// An event of the audit trail.
+pub(super) const AN_EVENT: Thing = Thing { kind: "event", named: "The event: its `id`." };
 
 /// How a document names the one dataset that it is about. An URN in the path puts [`BY_URN`] there.
 const BY_ID: (&str, &str) = ("$id: ID!", "dataset(id: $id)");
@@ -83,7 +104,7 @@ impl Prepared {
     /// Asks the graph; answers the body.
     ///
     /// # Errors
-    /// The first error of the graph's answer, [`Error::NotFound`] for a dataset that is not there.
+    /// The first error of the graph's answer, [`Error::NotFound`] for a thing that is not there.
     pub async fn execute(
         &self,
         subgraph: &Subgraph,
@@ -100,7 +121,7 @@ impl Prepared {
         let data = execute(subgraph, call, document, variables).await?;
         self.resource.body.iter().try_fold(data, |mut value, member| {
             match value.get_mut(member).map(Value::take) {
-                None | Some(Value::Null) => Err(Error::NotFound("dataset")),
+                None | Some(Value::Null) => Err(Error::NotFound(self.resource.thing.kind)),
                 Some(inner) => Ok(inner),
             }
         })

@@ -3,7 +3,7 @@
 use super::{
     fragments::{DATASET_RUN, PAGE_INFO},
     parameters::{Parameter, Place},
-    resource::Resource,
+    resource::{A_DATASET, Resource},
 };
 
 /// See the [module](self).
@@ -18,6 +18,7 @@ pub(super) const RESOURCE: Resource = Resource {
     runs(first: $first, after: $after) { nodes { ...DatasetRun } pageInfo { ...PageInfo } }
   }
 }",
+    thing: A_DATASET,
     fragments: &[DATASET_RUN, PAGE_INFO],
     body: &["dataset", "runs"],
     field: ("Dataset", "runs"),

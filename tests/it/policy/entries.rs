@@ -70,6 +70,13 @@ pub const ENTRIES: &[Entry] = &[
         json!({})
     }),
     entry(
+        "Query.auditEvent",
+        "audit.read",
+        "query($id: ID!) { auditEvent(id: $id) { action } }",
+        |world| json!({ "id": world.event }),
+    ),
+    entry("Query.auditEvents", "audit.read", "{ auditEvents { nodes { action } } }", |_| json!({})),
+    entry(
         "Query.breach",
         "breach.read",
         "query($id: ID!) { breach(id: $id) { state } }",
@@ -194,6 +201,8 @@ pub const ENTRIES: &[Entry] = &[
     entry("/storage/v1/datasets/{id}/freshness", "freshness.read", "", |_| Value::Null),
     entry("/storage/v1/datasets/{id}/runs", "run.read", "", |_| Value::Null),
     entry("/storage/v1/datasets/{id}/breaches", "breach.read", "", |_| Value::Null),
+    entry("/storage/v1/audit/events", "audit.read", "", |_| Value::Null),
+    entry("/storage/v1/audit/events/{id}", "audit.read", "", |_| Value::Null),
     entry(
         "/storage-internal/v1/datasets/{id}/refresh-state",
         "events.record",

@@ -21,7 +21,8 @@ use crate::{
 };
 
 /// What has an address of its own in REST, or is another way to the same.
-const APART: [(&str, &str); 9] = [
+const APART: [(&str, &str); 10] = [
+    ("AuditEvent", "dataset"),
     ("Dataset", "freshnessPolicies"),
     ("Dataset", "externalVerdicts"),
     ("Dataset", "rootCauses"),

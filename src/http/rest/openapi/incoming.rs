@@ -16,6 +16,7 @@ use super::{
         super::{dbt_sources, lineage},
         BrokenResource, Rest,
         refresh_state::{self, RefreshStateReport, RefreshStateReported},
+        resource::A_DATASET,
     },
     REPORTING, add, bodies, component, outgoing,
 };
@@ -85,7 +86,7 @@ fn refresh_state(components: &mut Components) -> OperationBuilder {
     let text = "Recorded like an OpenLineage event: order and repetition do not matter, and what is \
                 answered follows from all that is known.";
     let operation = incoming("reportRefreshState", "What became of a dataset", text, body)
-        .parameter(outgoing::identifier())
+        .parameter(outgoing::identifier(A_DATASET))
         .parameter(key())
         .response("404", outgoing::problem(404))
         .response("422", outgoing::problem(422));

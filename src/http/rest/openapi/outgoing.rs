@@ -10,7 +10,11 @@ use utoipa::openapi::{
 };
 
 use super::{
-    super::{graph::Shape, parameters::Expected, resource::Prepared},
+    super::{
+        graph::Shape,
+        parameters::Expected,
+        resource::{Prepared, Thing},
+    },
     READING,
 };
 
@@ -132,13 +136,11 @@ fn conditions() -> [Parameter; 2] {
     ]
 }
 
-/// The dataset in a path.
-pub(super) fn identifier() -> Parameter {
-    let text = "The dataset: its `id`, or its URN (`urn:drr:dataset:<tenant>:<namespace>:<name>`, or \
-                that of an alias), percent-encoded.";
+/// What a path names.
+pub(super) fn identifier(thing: Thing) -> Parameter {
     let schema = ObjectBuilder::new().schema_type(Type::String).min_length(Some(1));
     let example = json!("0190b1d2-7d5a-7000-8000-000000000001");
-    parameter("id", ParameterIn::Path, text)
+    parameter("id", ParameterIn::Path, thing.named)
         .schema(Some(schema.build()))
         .example(Some(example))
         .build()
@@ -151,6 +153,9 @@ fn of_query(expected: &Expected) -> Parameter {
         Shape::Text if expected.name == "after" => text.build().into(),
         Shape::Text => {
             text.max_length(Some(256)).pattern(Some("^[^\\x00-\\x1f\\x7f-\\x9f]*$")).build().into()
+        }
+        Shape::Instant => {
+            text.format(Some(SchemaFormat::KnownFormat(KnownFormat::DateTime))).build().into()
         }
         Shape::Integer => ObjectBuilder::new()
             .schema_type(Type::Integer)
@@ -181,7 +186,7 @@ pub(super) fn operation(prepared: &Prepared, body: RefOr<Schema>) -> OperationBu
         .tag(READING);
     let mut statuses = vec![400, 401, 403, 500, 503];
     if resource.path.contains("{id}") {
-        operation = operation.parameter(identifier());
+        operation = operation.parameter(identifier(resource.thing));
         statuses.push(404);
     }
     for expected in &prepared.parameters {
