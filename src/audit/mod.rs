@@ -12,6 +12,7 @@ pub mod archive;
 pub mod graphql;
 pub mod hold;
 pub mod model;
+pub mod ocsf;
 pub mod reading;
 pub mod record;
 pub mod recorder;

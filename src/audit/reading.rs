@@ -6,8 +6,9 @@ use sea_orm::Value;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use super::model::{self, Class, Ended, Event};
+use super::model::{Class, Ended, Event};
 use crate::{
+    auth::TenantId,
     db::TenantTx,
     error::{Error, Result},
 };
@@ -158,7 +159,7 @@ pub fn event(row: audit_event::Model) -> Result<Event> {
         resource: row.resource,
         result: row.result.into(),
         row_count: number(row.row_count)?,
-        tenant_id: model::tenant(&row.tenant_id).map_err(Error::internal)?,
+        tenant_id: TenantId::parse_or_none(&row.tenant_id).map_err(Error::internal)?,
         token_hash: row.token_hash,
     })
 }
