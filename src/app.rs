@@ -20,6 +20,7 @@ use crate::{
         Recorder,
         archive::Archivist,
         recorder::{Recording, SpoolError},
+        siem::{Sink, Streamer},
     },
     auth::{
         KeySettings, KeySource, PseudonymKey, RevocationList, TokenVerifier, VerifierSettings,
@@ -66,6 +67,10 @@ pub const ANNOUNCE_EVERY: Duration = Duration::from_secs(1);
 const ANNOUNCERS_LEASE: &str = "changes";
 /// The lease of the instance that looks for what is kept no longer.
 const KEEPERS_LEASE: &str = "retention";
+/// How often it is looked for audit events to be streamed.
+pub const STREAM_EVERY: Duration = Duration::from_secs(1);
+/// The lease of the instance that streams them.
+const STREAMERS_LEASE: &str = "siem";
 /// How often it is looked for what is kept no longer.
 pub const RETAIN_EVERY: Duration = Duration::from_secs(86_400);
 /// How many revocations are kept at once.
@@ -98,6 +103,8 @@ pub struct Assembly {
     pub breaches: Breaches,
     /// How changes are announced to subscribers.
     pub changes: Changes,
+    /// Where the audit trail is streamed to.
+    pub siem: Siem,
     /// Whether the public listener has the page to ask from.
     pub graphiql: bool,
     /// The time.
@@ -123,6 +130,15 @@ pub struct Breaches {
     pub sweep_every: Option<Duration>,
     /// Who is told.
     pub webhook: Option<Webhook>,
+}
+
+/// Where the audit trail is streamed to.
+#[derive(Debug, Default)]
+pub struct Siem {
+    /// Who takes it.
+    pub sinks: Vec<Sink>,
+    /// How often the instance that leads looks for what is new; `None` leaves it to [`App::streamer`].
+    pub stream_every: Option<Duration>,
 }
 
 /// How changes are announced to subscribers.
@@ -192,6 +208,7 @@ pub struct App {
     deliverer: Option<Deliverer>,
     announcer: Announcer,
     archivist: Archivist,
+    streamer: Streamer,
     revocations: Arc<RevocationList>,
     subscriptions: Subscriptions,
     recorder: Recorder,
@@ -227,6 +244,7 @@ impl App {
             pseudonyms,
             breaches,
             changes,
+            siem,
             graphiql,
             clock,
         } = assembly;
@@ -290,6 +308,13 @@ impl App {
             let work = move |stop| announcer.clone().run(every, stop).boxed();
             tasks.spawn(lease::lead(lease, background.clone(), work));
         }
+        let streamer = Streamer::new(db.clone(), clock.clone(), siem.sinks);
+        if let Some(every) = siem.stream_every {
+            let lease = Lease::new(db.clone(), STREAMERS_LEASE, &clock);
+            let streamer = streamer.clone();
+            let work = move |stop| streamer.clone().run(every, stop).boxed();
+            tasks.spawn(lease::lead(lease, background.clone(), work));
+        }
         let (recorder, recording) =
             Recorder::start(db.clone(), &audit.spool_dir, audit.spool_bytes)?;
         let hub = Arc::new(Hub::default());
@@ -323,6 +348,7 @@ impl App {
             deliverer,
             announcer,
             archivist,
+            streamer,
             revocations,
             subscriptions: subscriptions.clone(),
             recorder,
@@ -397,6 +423,12 @@ impl App {
     #[must_use]
     pub const fn archivist(&self) -> &Archivist {
         &self.archivist
+    }
+
+    /// What streams the audit trail, to ask for a pass at once.
+    #[must_use]
+    pub const fn streamer(&self) -> &Streamer {
+        &self.streamer
     }
 
     /// Ends the service: no new connection, requests in flight finish, then the rest.

@@ -16,6 +16,12 @@ pub trait Clock: Send + Sync + std::fmt::Debug + 'static {
 
     /// A new UUID v7: unique, and ordered by the time it was made.
     fn new_id(&self) -> Uuid;
+
+    /// Any number: the end of an identifier, which is made by chance, or by a test's rule.
+    fn chance(&self) -> u32 {
+        let [.., a, b, c, d] = self.new_id().into_bytes();
+        u32::from_be_bytes([a, b, c, d])
+    }
 }
 
 /// A clock that is shared by everything in one process.

@@ -2,7 +2,7 @@
 
 use std::{net::IpAddr, time::Duration};
 
-use reqwest::{Client, Url, redirect, tls};
+use reqwest::{Client, RequestBuilder, Response, Url, header, redirect, tls};
 
 /// An address that is not asked, or a client that cannot be made.
 #[derive(Debug, thiserror::Error)]
@@ -13,6 +13,31 @@ pub enum OutboundError {
     /// The client itself.
     #[error("the HTTP client cannot be made: {0}")]
     Client(reqwest::Error),
+}
+
+/// Why a receiver did not take what was sent. Says nothing of what it answered but its status.
+#[derive(Debug, thiserror::Error)]
+pub enum DeliveryError {
+    /// It answered, and not with a 2xx.
+    #[error("the receiver answered {0}")]
+    Status(u16),
+    /// It did not.
+    #[error("the receiver did not answer")]
+    Sending(#[source] reqwest::Error),
+}
+
+/// Sends `request`. Any answer but a 2xx is a failure.
+///
+/// # Errors
+/// [`DeliveryError`].
+pub async fn taken(request: RequestBuilder) -> Result<Response, DeliveryError> {
+    let answer = request.header(header::USER_AGENT, "drr").send().await;
+    let answer = answer.map_err(|error| DeliveryError::Sending(error.without_url()))?;
+    if answer.status().is_success() {
+        Ok(answer)
+    } else {
+        Err(DeliveryError::Status(answer.status().as_u16()))
+    }
 }
 
 /// The address, and a client for it that follows no redirect: whoever answers cannot choose another

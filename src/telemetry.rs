@@ -154,6 +154,16 @@ fn describe() {
         "Datasets brought up to date with the policy that applies to them."
     );
     describe_counter!("drr_run_events_total", "Run events received, by what became of them.");
+    describe_counter!(
+        "drr_siem_events_total",
+        "Audit events that a sink of the stream took, or refused for good."
+    );
+    describe_counter!("drr_siem_failures_total", "Batches that a sink of the stream did not take.");
+    describe_gauge!(
+        "drr_siem_lag_seconds",
+        Unit::Seconds,
+        "How old the oldest audit event is that a sink of the stream does not have."
+    );
     describe_counter!("drr_breaches_total", "Breaches opened, escalated and resolved.");
     describe_histogram!(
         "drr_breach_sweep_duration_seconds",

@@ -16,7 +16,9 @@ pub mod ocsf;
 pub mod reading;
 pub mod record;
 pub mod recorder;
+pub mod report;
 mod repository;
+pub mod siem;
 mod spool;
 pub mod trail;
 

@@ -190,16 +190,10 @@ impl Deliverer {
                     event = %event.event_id, attempts = event.attempts, ?error, "not delivered"
                 );
                 let dead = now - event.deliverable_at >= DELIVERED_WITHIN;
-                let again = now + retry_after(event.attempts, self.chance());
+                let again = now + retry_after(event.attempts, self.clock.chance());
                 settle(if dead { "DEAD" } else { "PENDING" }, again)
             }
         }
-    }
-
-    /// Any number: the end of an identifier, which the clock makes by chance, or by a test's rule.
-    fn chance(&self) -> u32 {
-        let [.., a, b, c, d] = self.clock.new_id().into_bytes();
-        u32::from_be_bytes([a, b, c, d])
     }
 }
 

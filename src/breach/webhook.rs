@@ -9,7 +9,7 @@ use base64::{Engine, engine::general_purpose::STANDARD};
 use chrono::{DateTime, Utc};
 use reqwest::{Client, Url, header};
 
-use crate::outbound::{self, OutboundError};
+use crate::outbound::{self, DeliveryError, OutboundError};
 
 /// How long the receiver may take to answer.
 const TIMEOUT: Duration = Duration::from_secs(10);
@@ -63,15 +63,6 @@ pub struct Webhook {
     secret: SigningSecret,
 }
 
-/// Why a delivery failed. Says nothing of what the receiver answered but its status.
-#[derive(Debug, thiserror::Error)]
-pub(super) enum DeliveryError {
-    #[error("the receiver answered {0}")]
-    Status(u16),
-    #[error("the receiver did not answer")]
-    Sending(#[source] reqwest::Error),
-}
-
 impl Webhook {
     /// A receiver at `address`: `https`, or `http` on this machine.
     ///
@@ -94,17 +85,10 @@ impl Webhook {
         let request = self.client.post(self.url.clone());
         let request = request
             .header(header::CONTENT_TYPE, "application/json")
-            .header(header::USER_AGENT, "drr")
             .header("webhook-id", id)
             .header("webhook-timestamp", timestamp)
             .header("webhook-signature", signature);
-        let answer = request.body(body).send().await;
-        let answer = answer.map_err(|error| DeliveryError::Sending(error.without_url()))?;
-        if answer.status().is_success() {
-            Ok(())
-        } else {
-            Err(DeliveryError::Status(answer.status().as_u16()))
-        }
+        outbound::taken(request.body(body)).await.map(|_| ())
     }
 }
 

@@ -6,7 +6,7 @@ use chrono::{DateTime, NaiveDate, NaiveTime, Utc};
 use clap::{Args, Subcommand};
 use uuid::Uuid;
 
-use super::{Common, Failure, database::Database, explained, output, retain};
+use super::{Common, Failure, database::Database, explained, output, retain, tail};
 use crate::{
     audit::{
         archive::Archivist,
@@ -31,11 +31,19 @@ pub(super) struct Arguments {
 enum Action {
     /// Archive and drop the months that are kept no longer, and delete archives that are not.
     Retain(retain::Arguments),
+    /// Show the last events of a trail, and go on with what comes.
+    Tail(tail::Arguments),
     /// Look into archives.
     #[command(subcommand)]
     Archive(Archive),
     /// Keep events from being dropped and archives from being deleted.
     #[command(subcommand)]
+    Hold(Hold),
+}
+
+/// What is done with what is kept.
+enum Kept {
+    Archive(Archive),
     Hold(Hold),
 }
 
@@ -106,22 +114,26 @@ impl Ordered {
 }
 
 pub(super) async fn run(common: &Common, arguments: Arguments) -> Result<(), Failure> {
-    if let Action::Retain(arguments) = arguments.action {
-        return retain::run(common, &arguments, retain::What::Audit).await;
-    }
+    let action = match arguments.action {
+        Action::Retain(arguments) => {
+            return retain::run(common, &arguments, retain::What::Audit).await;
+        }
+        Action::Tail(arguments) => return tail::run(common, &arguments).await,
+        Action::Archive(action) => Kept::Archive(action),
+        Action::Hold(action) => Kept::Hold(action),
+    };
     let settings = common.settings()?;
     let database = Database::open(&settings).await?;
-    let result = with(&settings, &database, arguments.action).await;
+    let result = with(&settings, &database, action).await;
     database.close().await?;
     result
 }
 
-async fn with(settings: &Settings, database: &Database, action: Action) -> Result<(), Failure> {
+async fn with(settings: &Settings, database: &Database, action: Kept) -> Result<(), Failure> {
     let db = retain::opened(settings, database).await?;
     let done = match action {
-        Action::Retain(_) => Ok(()),
-        Action::Archive(action) => archive(&retain::archivist(settings, &db)?, action).await,
-        Action::Hold(action) => holds(&db, action).await,
+        Kept::Archive(action) => archive(&retain::archivist(settings, &db)?, action).await,
+        Kept::Hold(action) => holds(&db, action).await,
     };
     db.close().await;
     done

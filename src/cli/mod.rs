@@ -9,10 +9,12 @@ mod import;
 mod keys;
 mod migrate;
 mod output;
+mod report;
 mod retain;
 mod schema;
 mod seed;
 mod serve;
+mod tail;
 mod token;
 mod vault;
 
@@ -81,8 +83,10 @@ enum Command {
     Retain(retain::Arguments),
     /// Look after the keys that objects are encrypted with.
     Keys(keys::Arguments),
-    /// Look after the audit trail: its end, its archives, and what holds them.
+    /// Look at the audit trail and after it: what comes, its end, its archives, and what holds them.
     Audit(audit::Arguments),
+    /// Tell what happened.
+    Report(report::Arguments),
     /// Fill the database with deterministic synthetic data.
     Seed(seed::Arguments),
 }
@@ -129,6 +133,7 @@ async fn run(Cli { common, command }: Cli) -> Result<(), Failure> {
         }
         Command::Keys(arguments) => keys::run(&common, &arguments).await,
         Command::Audit(arguments) => audit::run(&common, arguments).await,
+        Command::Report(arguments) => report::run(&common, arguments).await,
         Command::Seed(arguments) => Box::pin(seed::run(&common, arguments)).await,
     }
 }

@@ -6,11 +6,15 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use super::{Common, Failure, database::Database, vault};
 use crate::{
-    app::{ANNOUNCE_EVERY, App, Assembly, Breaches, Changes, RETAIN_EVERY, SWEEP_EVERY, Vault},
+    app::{
+        ANNOUNCE_EVERY, App, Assembly, Breaches, Changes, RETAIN_EVERY, STREAM_EVERY, SWEEP_EVERY,
+        Siem, Vault,
+    },
+    audit::siem::{Receiver, Sink},
     auth::{JwksSource, KeySettings, PseudonymKey, VerifierSettings},
     breach::webhook::{SigningSecret, Webhook},
     clock::SystemClock,
-    config::{Jwks, Secret, Settings},
+    config::{self, Jwks, Secret, Settings},
     telemetry,
 };
 
@@ -73,6 +77,7 @@ pub(super) async fn start(
         graphiql: settings.graphiql,
         breaches: Breaches { sweep_every: Some(SWEEP_EVERY), webhook: webhook(settings)? },
         changes: Changes { follow: true, announce_every: Some(ANNOUNCE_EVERY) },
+        siem: siem(settings)?,
         clock: Arc::new(SystemClock),
     })
     .await?;
@@ -86,6 +91,20 @@ fn webhook(settings: &Settings) -> Result<Option<Webhook>, Failure> {
     let secret = SigningSecret::parse(alerts.webhook_secret.expose());
     let secret = secret.map_err(|error| format!("alerts.webhook_secret {error}"))?;
     Ok(Some(Webhook::new(&alerts.webhook_url, secret)?))
+}
+
+/// Who takes the audit trail.
+fn siem(settings: &Settings) -> Result<Siem, Failure> {
+    let config::Siem { file, http, otlp } = settings.siem.clone();
+    let mut sinks: Vec<_> = file.map(Sink::File).into_iter().collect();
+    if let Some(http) = http {
+        sinks.push(Sink::Http(Receiver::new(&http.url, http.token)?));
+    }
+    if let Some(otlp) = otlp {
+        sinks.push(Sink::Otlp(Receiver::new(&otlp.url, otlp.token)?));
+    }
+    let stream_every = (!sinks.is_empty()).then_some(STREAM_EVERY);
+    Ok(Siem { sinks, stream_every })
 }
 
 /// The key that makes pseudonyms. With a private database it is kept beside it; instances that

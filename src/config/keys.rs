@@ -176,6 +176,13 @@ pub(super) const KEYS: &[Key] = &[
     key("keys.previous_master_key", Kind::Secret(32), None),
     key("keys.previous_master_key_file", Kind::Path, None),
     key("objects.url", Kind::ObjectsUrl, None),
+    key("siem.file", Kind::Path, None),
+    key("siem.http_url", Kind::HttpUrl, None),
+    key("siem.http_token", Kind::Secret(16), None),
+    key("siem.http_token_file", Kind::Path, None),
+    key("siem.otlp_url", Kind::HttpUrl, None),
+    key("siem.otlp_token", Kind::Secret(16), None),
+    key("siem.otlp_token_file", Kind::Path, None),
     key("log.format", Kind::Choice(&["json", "text"]), Some("json")),
     key("log.filter", Kind::Text, Some("info")),
 ];

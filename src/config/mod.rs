@@ -84,6 +84,8 @@ pub struct Settings {
     pub keys: Keys,
     /// `objects.url`: `objects` in the data folder, unless it is named.
     pub objects_url: String,
+    /// `siem.*`
+    pub siem: Siem,
     /// `log.*`
     pub log: Log,
 }
@@ -130,6 +132,26 @@ pub struct Keys {
     pub master: Option<Secret>,
     /// The one before, until no key is encrypted with it any more.
     pub previous: Option<Secret>,
+}
+
+/// Where the audit trail is streamed to.
+#[derive(Debug, Clone, Default, Serialize)]
+pub struct Siem {
+    /// A file, a line for each event.
+    pub file: Option<PathBuf>,
+    /// Who takes batches of lines.
+    pub http: Option<SiemReceiver>,
+    /// Who takes OpenTelemetry's logs: the whole address, `/v1/logs` with it.
+    pub otlp: Option<SiemReceiver>,
+}
+
+/// Who takes events over HTTP.
+#[derive(Debug, Clone, Serialize)]
+pub struct SiemReceiver {
+    /// The address.
+    pub url: String,
+    /// The bearer token that it wants.
+    pub token: Option<Secret>,
 }
 
 /// Where to listen.

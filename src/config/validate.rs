@@ -4,8 +4,8 @@ use std::{net::SocketAddr, path::PathBuf, str::FromStr, time::Duration};
 
 use super::{
     Alerts, Audit, Auth, ConfigError, Database, DatabaseUrl, DocumentLimits, Environment, Graphql,
-    Jwks, Keys, Limits, Listen, Log, LogFormat, Retention, Secret, Settings, SubscriptionLimits,
-    keys, read_secret_file,
+    Jwks, Keys, Limits, Listen, Log, LogFormat, Retention, Secret, Settings, Siem, SiemReceiver,
+    SubscriptionLimits, keys, read_secret_file,
     sources::{Resolved, invalid_or_unknown},
 };
 
@@ -33,6 +33,7 @@ pub(super) fn settings(from: &Resolved) -> Result<Settings, ConfigError> {
             previous: secret(from, "keys.previous_master_key")?.map(Secret::new),
         },
         objects_url: objects_url(from)?,
+        siem: siem(from)?,
         log: log(from)?,
     };
     Ok(settings)
@@ -203,6 +204,25 @@ fn alerts(from: &Resolved) -> Result<Option<Alerts>, ConfigError> {
             Ok(Some(Alerts { webhook_url, webhook_secret: Secret::new(webhook_secret) }))
         }
     }
+}
+
+fn siem(from: &Resolved) -> Result<Siem, ConfigError> {
+    let receiver = |url: &str, token: &'static str| match (
+        from.text(url),
+        secret(from, token)?.map(Secret::new),
+    ) {
+        (None, None) => Ok(None),
+        (Some(url), token) => Ok(Some(SiemReceiver { url, token })),
+        (None, Some(_)) => Err(ConfigError::Missing {
+            key: url.to_owned(),
+            reason: "there is a token for a receiver, and no receiver",
+        }),
+    };
+    Ok(Siem {
+        file: from.text("siem.file").map(PathBuf::from),
+        http: receiver("siem.http_url", "siem.http_token")?,
+        otlp: receiver("siem.otlp_url", "siem.otlp_token")?,
+    })
 }
 
 fn graphql(from: &Resolved) -> Result<Graphql, ConfigError> {

@@ -116,6 +116,20 @@ pub async fn tenants(db: &Db) -> Result<Vec<DueTenant>, Error> {
     listed(&as_operator(db, sqlx::query(LISTED)).await?)
 }
 
+const TO_STREAM: &str = "SELECT tenant, due_since FROM tenants_with_events_to_stream($1, $2)";
+
+/// The tenants, and nobody's, with audit events that `sink` does not have yet.
+///
+/// # Errors
+/// Whatever the database answers.
+pub async fn tenants_to_stream(
+    db: &Db,
+    sink: &'static str,
+    now: DateTime<Utc>,
+) -> Result<Vec<DueTenant>, Error> {
+    listed(&as_operator(db, sqlx::query(TO_STREAM).bind(sink).bind(now)).await?)
+}
+
 fn listed(rows: &[PgRow]) -> Result<Vec<DueTenant>, Error> {
     let read = |row: &PgRow| {
         let code: String = row.try_get(0).map_err(Error::internal)?;

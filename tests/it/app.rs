@@ -7,8 +7,8 @@ use std::{
 };
 
 use drr::{
-    app::{App, Assembly, Breaches, Changes, StartError, Vault},
-    audit::archive::Archivist,
+    app::{App, Assembly, Breaches, Changes, Siem, StartError, Vault},
+    audit::{archive::Archivist, siem::Streamed},
     auth::{
         JwksSource, KeySettings, PseudonymKey, Revocation, TenantId, VerifierSettings,
         policy::Role,
@@ -86,6 +86,7 @@ pub fn assembly(database: &Database<'_>, clock: SharedClock) -> Assembly {
         // Looked for when a test asks for it.
         breaches: Breaches { sweep_every: None, webhook: None },
         changes: Changes { follow: false, announce_every: None },
+        siem: Siem::default(),
         clock,
     }
 }
@@ -146,6 +147,11 @@ impl TestApp {
     /// Announces what changed by the clock's instant.
     pub async fn announce(&self) -> Told {
         self.app.announcer().pass().await.unwrap()
+    }
+
+    /// Streams the audit trail.
+    pub async fn stream(&self) -> Streamed {
+        self.app.streamer().pass().await.unwrap()
     }
 
     /// Tells the webhook what may be told at the clock's instant.

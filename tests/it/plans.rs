@@ -8,6 +8,7 @@ use drr::{
         Class,
         model::Ended,
         reading::{BY_ID, EventPosition, Filter, page_statement},
+        siem::cursor::AFTER,
     },
     clock::{Clock, SystemClock},
 };
@@ -201,6 +202,12 @@ fn auditors_read_the_trail_by_an_index_in_its_order() {
         for mode in ["custom", "generic"] {
             let plan = plan(&mut admin, mode, BY_ID, &id).await;
             assert!(!tables(&plan, "event_id", mode).is_empty(), "{mode}");
+        }
+        let place =
+            [("text", "'0'".to_owned()), ("bigint", "0".to_owned()), ("bigint", "9".to_owned())];
+        for mode in ["custom", "generic"] {
+            let plan = plan(&mut admin, mode, AFTER, &place).await;
+            assert!(!tables(&plan, "transaction_id", mode).is_empty(), "{mode}");
         }
     });
 }

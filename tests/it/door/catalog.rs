@@ -104,7 +104,8 @@ fn nothing_looks_past_the_policies() {
                                     'pay_audit_debt', 'settle_audit_debt', 'refuse_audit_rewrite',
                                     'tenants_with_breaches_due', 'tenants_with_deliveries_due',
                                     'tenants_with_changes_due', 'tenants_with_audit_events',
-                                    'tenants_with_audit_archives', 'tenants_listed', 'drop_audit_month')",
+                                    'tenants_with_audit_archives', 'tenants_listed', 'drop_audit_month',
+                                    'tenants_with_events_to_stream')",
         )
         .await;
         // A function of the owner's with a search path that others can put something into.

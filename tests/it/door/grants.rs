@@ -72,6 +72,8 @@ run_event_batch drr_auditor SELECT
 run_event_batch drr_reader SELECT
 run_event_batch drr_writer DELETE,INSERT,SELECT
 seaql_migrations drr_operator SELECT
+siem_cursor drr_auditor SELECT
+siem_cursor drr_writer INSERT,SELECT,UPDATE
 tenant_directory drr_ledger INSERT
 tenant_directory drr_writer INSERT
 token_nonce drr_writer DELETE,INSERT,SELECT,UPDATE
@@ -118,6 +120,7 @@ fn the_privileges_are_these_and_no_other() {
                 "tenants_with_breaches_due drr_operator",
                 "tenants_with_changes_due drr_operator",
                 "tenants_with_deliveries_due drr_operator",
+                "tenants_with_events_to_stream drr_operator",
             ]
         );
     });

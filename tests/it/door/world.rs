@@ -78,6 +78,8 @@ INSERT INTO audit_archive (tenant_id, class, month, part, object, events, first_
     FROM audit_archive WHERE tenant_id = '{t}';
 INSERT INTO legal_hold (tenant_id, hold_id, released, held_from, held_until, reason, actor_id, recorded_at)
   VALUES ('{t}', '{id}', false, '2020-01-01', '2020-02-01', 'a case', 'somebody', now());
+INSERT INTO siem_cursor (tenant_id, sink, transaction_id, sequence, delivered_at)
+  VALUES ('{t}', 'sink {id}', '1', 1, now());
 INSERT INTO token_nonce (tenant_id, nonce_hash, expires_at)
   VALUES ('{t}', decode(md5('{id}'), 'hex'), now());
 ";
