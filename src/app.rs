@@ -32,6 +32,7 @@ use crate::{
     config::{self, Limits, Listen},
     db::{Db, DbSettings, maintenance, safety},
     error::Error,
+    evidence::{Signatory, publisher::Publisher, sequencer::Sequencer},
     graphql,
     http::{
         self, BoundListener, Front, ListenerKind,
@@ -71,6 +72,10 @@ const KEEPERS_LEASE: &str = "retention";
 pub const STREAM_EVERY: Duration = Duration::from_secs(1);
 /// The lease of the instance that streams them.
 const STREAMERS_LEASE: &str = "siem";
+/// How often it is looked for events that are not in the evidence ledger yet.
+pub const SEQUENCE_EVERY: Duration = Duration::from_secs(1);
+/// The lease of the instance that puts them there.
+const SEQUENCERS_LEASE: &str = "evidence";
 /// How often it is looked for what is kept no longer.
 pub const RETAIN_EVERY: Duration = Duration::from_secs(86_400);
 /// How many revocations are kept at once.
@@ -105,6 +110,8 @@ pub struct Assembly {
     pub changes: Changes,
     /// Where the audit trail is streamed to.
     pub siem: Siem,
+    /// How events come into the evidence ledger.
+    pub evidence: Evidence,
     /// Whether the public listener has the page to ask from.
     pub graphiql: bool,
     /// The time.
@@ -149,6 +156,18 @@ pub struct Changes {
     /// How often the instance that leads looks for what time has changed and for what was left; `None`
     /// leaves it to [`App::announcer`].
     pub announce_every: Option<Duration>,
+}
+
+/// How events come into the evidence ledger.
+#[derive(Debug)]
+pub struct Evidence {
+    /// What signs what it has come to.
+    pub signatory: Arc<Signatory>,
+    /// How often the instance that leads looks for events that are not there yet; `None` leaves it to
+    /// [`App::sequencer`].
+    pub sequence_every: Option<Duration>,
+    /// How often checkpoints are published.
+    pub publish_every: Duration,
 }
 
 /// Why the program does not start.
@@ -209,6 +228,8 @@ pub struct App {
     announcer: Announcer,
     archivist: Archivist,
     streamer: Streamer,
+    sequencer: Sequencer,
+    publisher: Publisher,
     revocations: Arc<RevocationList>,
     subscriptions: Subscriptions,
     recorder: Recorder,
@@ -245,6 +266,7 @@ impl App {
             breaches,
             changes,
             siem,
+            evidence,
             graphiql,
             clock,
         } = assembly;
@@ -272,6 +294,7 @@ impl App {
         tasks.spawn(telemetry::upkeep(metrics.clone(), background.clone()));
         tasks.spawn(keys.clone().run(background.clone()));
         tasks.spawn(keep_partitions(db.clone(), clock.clone(), background.clone()));
+        let objects = vault.objects.clone();
         let archivist = Archivist::new(db.clone(), vault.objects, vault.keys, clock.clone());
         if let Some(every) = vault.retain_every {
             let lease = Lease::new(db.clone(), KEEPERS_LEASE, &clock);
@@ -315,6 +338,22 @@ impl App {
             let work = move |stop| streamer.clone().run(every, stop).boxed();
             tasks.spawn(lease::lead(lease, background.clone(), work));
         }
+        let Evidence { signatory, sequence_every, publish_every } = evidence;
+        let sequencer = Sequencer::new(db.clone(), clock.clone(), signatory.clone());
+        let publisher = Publisher::new(db.clone(), clock.clone(), signatory, objects);
+        if let Some(every) = sequence_every {
+            let lease = Lease::new(db.clone(), SEQUENCERS_LEASE, &clock);
+            let (sequencer, publisher) = (sequencer.clone(), publisher.clone());
+            let work = move |stop: CancellationToken| {
+                let sequencing = sequencer.clone().run(every, stop.clone());
+                let publishing = publisher.clone().run(publish_every, stop);
+                async {
+                    tokio::join!(sequencing, publishing);
+                }
+                .boxed()
+            };
+            tasks.spawn(lease::lead(lease, background.clone(), work));
+        }
         let (recorder, recording) =
             Recorder::start(db.clone(), &audit.spool_dir, audit.spool_bytes)?;
         let hub = Arc::new(Hub::default());
@@ -349,6 +388,8 @@ impl App {
             announcer,
             archivist,
             streamer,
+            sequencer,
+            publisher,
             revocations,
             subscriptions: subscriptions.clone(),
             recorder,
@@ -429,6 +470,18 @@ impl App {
     #[must_use]
     pub const fn streamer(&self) -> &Streamer {
         &self.streamer
+    }
+
+    /// What puts events into the evidence ledger, to ask for a pass at once.
+    #[must_use]
+    pub const fn sequencer(&self) -> &Sequencer {
+        &self.sequencer
+    }
+
+    /// What publishes checkpoints, to ask for a pass at once.
+    #[must_use]
+    pub const fn publisher(&self) -> &Publisher {
+        &self.publisher
     }
 
     /// Ends the service: no new connection, requests in flight finish, then the rest.

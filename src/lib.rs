@@ -10,9 +10,9 @@
 //! db → auth::principal
 //! ```
 //!
-//! A feature (`dataset`, `refresh`, `freshness`, `breach`, `change`, `history`, `lineage`, `audit`) reaches
-//! another only through its loader or its model. Two exceptions: the graph is one, so `graphql.rs` and `mutation.rs` may use the
-//! GraphQL types of another feature (a dataset has runs, a run has datasets); and every change is
+//! A feature (`dataset`, `refresh`, `freshness`, `breach`, `change`, `history`, `lineage`, `audit`,
+//! `evidence`) reaches another only through its loader or its model. Two exceptions: the graph is one, so
+//! `graphql.rs` and `mutation.rs` may use the GraphQL types of another feature (a dataset has runs, a run has datasets); and every change is
 //! audited, so all of them may use `audit`. `model` files are pure: no database, no GraphQL.
 //! A test (`tests/it/architecture.rs`) reads the sources and fails on any other arrow.
 
@@ -29,6 +29,7 @@ pub mod config;
 pub mod dataset;
 pub mod db;
 pub mod error;
+pub mod evidence;
 pub mod freshness;
 pub mod graphql;
 pub mod history;

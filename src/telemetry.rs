@@ -209,6 +209,20 @@ fn describe() {
         "drr_retention_partitions_total",
         "Partitions of runs and events that were dropped because they are kept no longer."
     );
+    describe_counter!("drr_evidence_leaves_total", "Audit events put into the evidence ledger.");
+    describe_counter!(
+        "drr_evidence_failures_total",
+        "Passes over a tenant's log that failed; one that does not agree with its checkpoint stands still."
+    );
+    describe_counter!(
+        "drr_evidence_checkpoints_published_total",
+        "Checkpoints put outside of the database."
+    );
+    describe_gauge!(
+        "drr_evidence_lag_seconds",
+        Unit::Seconds,
+        "How old the oldest event was that a pass over all tenants found outside the ledger."
+    );
     describe_counter!("drr_graphql_cost_total", "Costs of the documents that ran, together.");
     describe_counter!(
         "drr_graphql_cost_refused_total",

@@ -24,6 +24,7 @@ mod m0010_verdicts;
 mod m0011_history;
 mod m0012_changes;
 mod m0013_calls;
+mod m0014_evidence;
 mod m0015_siem;
 mod m0016_archive;
 mod rls;
@@ -49,6 +50,7 @@ impl MigratorTrait for Migrator {
             Box::new(m0011_history::Migration),
             Box::new(m0012_changes::Migration),
             Box::new(m0013_calls::Migration),
+            Box::new(m0014_evidence::Migration),
             Box::new(m0015_siem::Migration),
             Box::new(m0016_archive::Migration),
         ]
@@ -68,7 +70,7 @@ pub enum GroupRole {
     /// Keeps the partitions ahead of the calendar, holds leases, asks which tenants have something
     /// due; sees no tenant's row.
     Operator,
-    /// Appends evidence.
+    /// Appends the events of calls to the trail, and all events to the evidence ledger.
     Ledger,
 }
 

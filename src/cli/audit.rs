@@ -1,4 +1,4 @@
-//! `drr audit`: the end of the trail's months, their archives, and what holds them.
+//! `drr audit`: the check of the trail, the end of its months, their archives, and what holds them.
 
 use std::io::{Write, stdout};
 
@@ -6,7 +6,7 @@ use chrono::{DateTime, NaiveDate, NaiveTime, Utc};
 use clap::{Args, Subcommand};
 use uuid::Uuid;
 
-use super::{Common, Failure, database::Database, explained, output, retain, tail};
+use super::{Common, Failure, database::Database, explained, output, retain, tail, verify};
 use crate::{
     audit::{
         archive::Archivist,
@@ -29,6 +29,10 @@ pub(super) struct Arguments {
 
 #[derive(Debug, Subcommand)]
 enum Action {
+    /// Check the trail against the evidence ledger, and that against what was signed and published.
+    Verify(verify::Arguments),
+    /// Show the public key of a tenant's log, as verifiers of signed notes take it.
+    Key(verify::Arguments),
     /// Archive and drop the months that are kept no longer, and delete archives that are not.
     Retain(retain::Arguments),
     /// Show the last events of a trail, and go on with what comes.
@@ -119,6 +123,8 @@ pub(super) async fn run(common: &Common, arguments: Arguments) -> Result<(), Fai
             return retain::run(common, &arguments, retain::What::Audit).await;
         }
         Action::Tail(arguments) => return tail::run(common, &arguments).await,
+        Action::Verify(arguments) => return verify::run(common, &arguments).await,
+        Action::Key(arguments) => return verify::key(common, &arguments),
         Action::Archive(action) => Kept::Archive(action),
         Action::Hold(action) => Kept::Hold(action),
     };

@@ -17,6 +17,7 @@ mod serve;
 mod tail;
 mod token;
 mod vault;
+mod verify;
 
 use std::{path::PathBuf, process::ExitCode};
 
@@ -83,7 +84,8 @@ enum Command {
     Retain(retain::Arguments),
     /// Look after the keys that objects are encrypted with.
     Keys(keys::Arguments),
-    /// Look at the audit trail and after it: what comes, its end, its archives, and what holds them.
+    /// Look at the audit trail and after it: what comes, its evidence, its end, its archives, and what
+    /// holds them.
     Audit(audit::Arguments),
     /// Tell what happened.
     Report(report::Arguments),
@@ -132,7 +134,7 @@ async fn run(Cli { common, command }: Cli) -> Result<(), Failure> {
             retain::run(&common, &arguments, retain::What::Everything).await
         }
         Command::Keys(arguments) => keys::run(&common, &arguments).await,
-        Command::Audit(arguments) => audit::run(&common, arguments).await,
+        Command::Audit(arguments) => Box::pin(audit::run(&common, arguments)).await,
         Command::Report(arguments) => report::run(&common, arguments).await,
         Command::Seed(arguments) => Box::pin(seed::run(&common, arguments)).await,
     }

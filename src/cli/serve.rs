@@ -7,14 +7,15 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use super::{Common, Failure, database::Database, vault};
 use crate::{
     app::{
-        ANNOUNCE_EVERY, App, Assembly, Breaches, Changes, RETAIN_EVERY, STREAM_EVERY, SWEEP_EVERY,
-        Siem, Vault,
+        ANNOUNCE_EVERY, App, Assembly, Breaches, Changes, Evidence, RETAIN_EVERY, SEQUENCE_EVERY,
+        STREAM_EVERY, SWEEP_EVERY, Siem, Vault,
     },
     audit::siem::{Receiver, Sink},
     auth::{JwksSource, KeySettings, PseudonymKey, VerifierSettings},
     breach::webhook::{SigningSecret, Webhook},
     clock::SystemClock,
     config::{self, Jwks, Secret, Settings},
+    evidence::{Signatory, SigningKey},
     telemetry,
 };
 
@@ -78,6 +79,11 @@ pub(super) async fn start(
         breaches: Breaches { sweep_every: Some(SWEEP_EVERY), webhook: webhook(settings)? },
         changes: Changes { follow: true, announce_every: Some(ANNOUNCE_EVERY) },
         siem: siem(settings)?,
+        evidence: Evidence {
+            signatory: signatory(settings)?.into(),
+            sequence_every: Some(SEQUENCE_EVERY),
+            publish_every: settings.evidence.publish_every,
+        },
         clock: Arc::new(SystemClock),
     })
     .await?;
@@ -123,6 +129,24 @@ fn pseudonym_key(settings: &Settings) -> Result<PseudonymKey, Failure> {
     }
     let secret = Secret::load_or_create(&settings.data_dir.join("credentials/pseudonym_key"))?;
     Ok(PseudonymKey::new(secret.expose().as_bytes())?)
+}
+
+/// What signs checkpoints. The key is kept as that of the pseudonyms is.
+pub(super) fn signatory(settings: &Settings) -> Result<Signatory, Failure> {
+    let key = match &settings.evidence.signing_key {
+        Some(secret) => SigningKey::parse(secret.expose())
+            .map_err(|error| format!("evidence.signing_key: {error}"))?,
+        None if settings.database.url.is_some() => {
+            return Err(
+                "evidence.signing_key is not set: every instance on one database needs the \
+                        same Ed25519 key (set DRR_EVIDENCE__SIGNING_KEY_FILE; \
+                        `openssl genpkey -algorithm ed25519` makes one)"
+                    .into(),
+            );
+        }
+        None => SigningKey::load_or_create(&settings.data_dir.join("credentials/evidence_key"))?,
+    };
+    Ok(Signatory::new(settings.evidence.origin.as_str(), key)?)
 }
 
 /// SIGTERM and SIGINT: the program is to end.

@@ -84,6 +84,8 @@ pub struct Settings {
     pub keys: Keys,
     /// `objects.url`: `objects` in the data folder, unless it is named.
     pub objects_url: String,
+    /// `evidence.*`
+    pub evidence: Evidence,
     /// `siem.*`
     pub siem: Siem,
     /// `log.*`
@@ -132,6 +134,17 @@ pub struct Keys {
     pub master: Option<Secret>,
     /// The one before, until no key is encrypted with it any more.
     pub previous: Option<Secret>,
+}
+
+/// The evidence ledger.
+#[derive(Debug, Clone, Serialize)]
+pub struct Evidence {
+    /// What the names of all logs begin with.
+    pub origin: String,
+    /// How often checkpoints go out of the database.
+    pub publish_every: Duration,
+    /// The key that signs checkpoints, as PKCS #8 in PEM.
+    pub signing_key: Option<Secret>,
 }
 
 /// Where the audit trail is streamed to.

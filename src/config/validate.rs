@@ -3,9 +3,9 @@
 use std::{net::SocketAddr, path::PathBuf, str::FromStr, time::Duration};
 
 use super::{
-    Alerts, Audit, Auth, ConfigError, Database, DatabaseUrl, DocumentLimits, Environment, Graphql,
-    Jwks, Keys, Limits, Listen, Log, LogFormat, Retention, Secret, Settings, Siem, SiemReceiver,
-    SubscriptionLimits, keys, read_secret_file,
+    Alerts, Audit, Auth, ConfigError, Database, DatabaseUrl, DocumentLimits, Environment, Evidence,
+    Graphql, Jwks, Keys, Limits, Listen, Log, LogFormat, Retention, Secret, Settings, Siem,
+    SiemReceiver, SubscriptionLimits, keys, read_secret_file,
     sources::{Resolved, invalid_or_unknown},
 };
 
@@ -33,6 +33,7 @@ pub(super) fn settings(from: &Resolved) -> Result<Settings, ConfigError> {
             previous: secret(from, "keys.previous_master_key")?.map(Secret::new),
         },
         objects_url: objects_url(from)?,
+        evidence: evidence(from)?,
         siem: siem(from)?,
         log: log(from)?,
     };
@@ -74,6 +75,20 @@ fn objects_url(from: &Resolved) -> Result<String, ConfigError> {
     let folder = required::<PathBuf>(from, "data_dir")?.join("objects");
     let url = std::path::absolute(folder).ok().and_then(|path| url::Url::from_file_path(path).ok());
     url.map(String::from).ok_or_else(|| invalid_or_unknown(&from.origin("data_dir"), "data_dir"))
+}
+
+fn evidence(from: &Resolved) -> Result<Evidence, ConfigError> {
+    let origin: String = required(from, "evidence.origin")?;
+    if origin.contains('+') || origin.contains(char::is_whitespace) {
+        return Err(ConfigError::Invalid {
+            key: "evidence.origin".into(),
+            origin: from.origin("evidence.origin"),
+            allowed: "a name without white space and '+', such as drr.example.com".into(),
+        });
+    }
+    let signing_key = secret(from, "evidence.signing_key")?.map(Secret::new);
+    let publish_every = seconds(from, "evidence.publish_seconds")?;
+    Ok(Evidence { origin, publish_every, signing_key })
 }
 
 /// A setting's value; the row in the table has checked its text, so a failure names the row.

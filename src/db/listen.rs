@@ -61,14 +61,13 @@ impl Db {
     /// Waits until callers have written to tenants' rows; answers which tenants these are. For one
     /// task: what it is told, nobody else is.
     pub async fn committed(&self) -> Vec<DueTenant> {
-        let commits = self.commits();
-        loop {
-            let tenants = mem::take(&mut *commits.tenants());
-            if !tenants.is_empty() {
-                return tenants.into_iter().map(DueTenant::of_commit).collect();
-            }
-            commits.added.notified().await;
-        }
+        self.commits().next().await
+    }
+
+    /// Waits until audit events of callers have been appended; answers of which tenants. For one task
+    /// too.
+    pub async fn appended(&self) -> Vec<DueTenant> {
+        self.appends().next().await
     }
 }
 
@@ -82,6 +81,16 @@ pub(super) struct Commits {
 impl Commits {
     fn tenants(&self) -> std::sync::MutexGuard<'_, HashSet<TenantId>> {
         self.tenants.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    async fn next(&self) -> Vec<DueTenant> {
+        loop {
+            let tenants = mem::take(&mut *self.tenants());
+            if !tenants.is_empty() {
+                return tenants.into_iter().map(DueTenant::of_commit).collect();
+            }
+            self.added.notified().await;
+        }
     }
 
     /// A caller's transaction has committed.

@@ -63,10 +63,16 @@ pub enum Due {
     Deliveries,
     /// A change to be announced.
     Changes,
+    /// An event to be put into the evidence ledger.
+    Evidence,
+    /// A checkpoint of the ledger to be published.
+    Checkpoints,
 }
 
 const BREACHES: &str = "SELECT tenant, due_since FROM tenants_with_breaches_due($1)";
 const CHANGES: &str = "SELECT tenant, due_since FROM tenants_with_changes_due($1)";
+const EVIDENCE: &str = "SELECT tenant, due_since FROM tenants_with_evidence_due($1)";
+const CHECKPOINTS: &str = "SELECT tenant, due_since FROM tenants_with_checkpoints_due($1)";
 const DELIVERIES: &str = "SELECT tenant, due_since FROM tenants_with_deliveries_due($1)";
 
 /// The tenants with something due at `now`, in one round trip however many there are.
@@ -78,6 +84,8 @@ pub async fn tenants_with(db: &Db, due: Due, now: DateTime<Utc>) -> Result<Vec<D
         Due::Breaches => BREACHES,
         Due::Deliveries => DELIVERIES,
         Due::Changes => CHANGES,
+        Due::Evidence => EVIDENCE,
+        Due::Checkpoints => CHECKPOINTS,
     };
     listed(&as_operator(db, sqlx::query(sql).bind(now)).await?)
 }
@@ -137,6 +145,19 @@ fn listed(rows: &[PgRow]) -> Result<Vec<DueTenant>, Error> {
         Ok(DueTenant { tenant, since: row.try_get(1).map_err(Error::internal)? })
     };
     rows.iter().map(read).collect()
+}
+
+const AHEAD: &str = "SELECT evidence_transaction_ahead()";
+
+/// The number of the last transaction that audit events or logs of evidence name, if this server has
+/// not come to it yet.
+///
+/// # Errors
+/// Whatever the database answers.
+pub(super) async fn transaction_ahead(db: &Db) -> Result<Option<String>, Error> {
+    let rows = as_operator(db, sqlx::query(AHEAD)).await?;
+    let ahead = rows.first().map(|row| row.try_get(0)).transpose().map_err(Error::internal)?;
+    Ok(ahead.flatten())
 }
 
 const TAKE: &str = "

@@ -34,6 +34,7 @@ pub struct Db {
     connect: PgConnectOptions,
     settings: Arc<DbSettings>,
     commits: Arc<Commits>,
+    appends: Arc<Commits>,
 }
 
 impl Db {
@@ -59,7 +60,8 @@ impl Db {
             .before_acquire(|connection, _| Box::pin(async { is_clean(connection).await }))
             .connect_lazy_with(connect.clone());
         let canceller = Canceller::new(connect.clone());
-        Self { pool, canceller, connect, settings: Arc::new(settings), commits: Arc::default() }
+        let (commits, appends) = Default::default();
+        Self { pool, canceller, connect, settings: Arc::new(settings), commits, appends }
     }
 
     /// The database as this caller may see it.
@@ -107,6 +109,10 @@ impl Db {
 
     pub(super) const fn commits(&self) -> &Arc<Commits> {
         &self.commits
+    }
+
+    pub(super) const fn appends(&self) -> &Arc<Commits> {
+        &self.appends
     }
 
     pub(super) fn settings(&self) -> &DbSettings {

@@ -3,7 +3,7 @@
 
 use migration::{Migrator, MigratorTrait};
 
-use super::{maintenance, pool::Db};
+use super::{maintenance, operator, pool::Db};
 use crate::error::Error;
 
 /// Something that makes the database unsafe to serve from. The program refuses to start.
@@ -42,6 +42,12 @@ pub enum UnsafeDatabase {
         "writes to the table {0} could leave no audit event: a trigger of the guard is missing"
     )]
     Unaudited(String),
+    /// The events are from a server whose transactions had higher numbers.
+    #[error(
+        "audit events are numbered up to the transaction {0}, which this server has not come to: the \
+         database was restored into a younger one; see \"A restored database\" in docs/operating.md"
+    )]
+    Younger(String),
 }
 
 /// Checks everything; the first thing that does not hold is the error.
@@ -74,8 +80,11 @@ pub async fn verify(db: &Db) -> Result<(), UnsafeDatabase> {
     }
     // A schema of another version has other triggers.
     verify_version(db).await?;
-    match first(connection, UNAUDITED, schema).await? {
-        Some(table) => Err(UnsafeDatabase::Unaudited(table)),
+    if let Some(table) = first(connection, UNAUDITED, schema).await? {
+        return Err(UnsafeDatabase::Unaudited(table));
+    }
+    match operator::transaction_ahead(db).await? {
+        Some(transaction) => Err(UnsafeDatabase::Younger(transaction)),
         None => Ok(()),
     }
 }
@@ -176,7 +185,7 @@ WITH guarded AS (
    WHERE c.relnamespace = $1::regnamespace AND c.relkind IN ('r', 'p')
      AND c.relname NOT IN ('idempotency_record', 'token_nonce', 'tenant_directory', 'change_mark',
                            'change_head', 'freshness_announced', 'freshness_change', 'run_event_batch',
-                           'siem_cursor')
+                           'evidence_head', 'evidence_tile', 'siem_cursor')
 ), expected (oid, relname, name, function, kind) AS (
   -- The bits of tgtype: 1 row, 2 before, 4 insert, 8 delete, 16 update, 32 truncate.
   SELECT oid, relname, 'audit_owed', 'owe_audit_event', 2 + 4 + 8 + 16 + 32 FROM guarded
@@ -186,6 +195,13 @@ WITH guarded AS (
   UNION ALL
   SELECT oid, relname, 'audit_kept', 'refuse_audit_rewrite', 2 + 8 + 16 + 32 FROM guarded
    WHERE relname LIKE 'audit\\_event%'
+  UNION ALL
+  SELECT oid, relname, name, function, kind FROM pg_class JOIN
+    (VALUES ('evidence_tile', 'audit_kept', 'refuse_audit_rewrite', 2 + 8 + 16 + 32),
+            ('evidence_head', 'audit_kept', 'refuse_audit_rewrite', 2 + 8 + 32),
+            ('evidence_head', 'evidence_grows', 'refuse_audit_rewrite', 1 + 16))
+      AS ledger (table_name, name, function, kind) ON table_name = relname
+   WHERE relnamespace = $1::regnamespace
   UNION ALL
   SELECT oid, relname, 'audit_kept', 'refuse_audit_rewrite', 2 + 8 + 16 + 32 FROM pg_class
    WHERE relnamespace = $1::regnamespace AND relname IN ('audit_archive', 'legal_hold')
@@ -201,7 +217,7 @@ SELECT relname::text FROM expected
     WHERE t.tgrelid = expected.oid AND t.tgname = expected.name AND t.tgtype = expected.kind
       AND p.proname = expected.function AND p.pronamespace = $1::regnamespace AND p.prosecdef
       AND t.tgenabled IN ('O', 'A') AND t.tgnargs = 0 AND t.tgattr = ''
-      AND (t.tgqual IS NULL OR expected.name = 'audit_debt_kept'
+      AND (t.tgqual IS NULL OR expected.name IN ('audit_debt_kept', 'evidence_grows')
         OR expected.name = 'audit_paid' AND pg_get_triggerdef(t.oid) LIKE '%WHEN ((CURRENT_USER <> '''
           || replace($1, 'storage_drr', 'drr_ledger') || '''::name)) EXECUTE%')
       AND (t.tgdeferrable AND t.tginitdeferred) = (expected.name = 'audit_debt_settled'))

@@ -105,6 +105,14 @@ impl TenantDb {
         self.begin("BEGIN", GroupRole::Writer, self.commits.clone()).await
     }
 
+    /// A transaction that reads the trail and appends to the evidence ledger, and nothing else.
+    ///
+    /// # Errors
+    /// As for [`Self::read`].
+    pub async fn ledger(&self) -> Result<TenantTx, Error> {
+        self.begin("BEGIN", GroupRole::Ledger, None).await
+    }
+
     /// The tenant and the role go with the BEGIN, in one message: there is no moment at which the
     /// transaction is open and the tenant is not set. // D21
     async fn begin(
@@ -257,6 +265,7 @@ impl TenantTx {
         // Told of one that failed as well: it may have been written all the same.
         if let Some(commits) = &self.commits {
             commits.add(&self.tenant);
+            self.db.appends().add(&self.tenant);
         }
         committed.map_err(super::error::mapped)
     }

@@ -13,7 +13,10 @@ use tokio::time::timeout;
 use uuid::Uuid;
 
 use super::pool::Db;
-use crate::error::{Error, Result};
+use crate::{
+    auth::TenantId,
+    error::{Error, Result},
+};
 
 /// Rows of the trail, column by column, ordered by tenant.
 #[derive(Debug, Default)]
@@ -76,6 +79,10 @@ impl TrailWriter {
             Ok::<_, Error>(connection)
         });
         self.connection = Some(done.await.map_err(Error::unavailable)??);
+        let codes = rows.tenants.chunk_by(|one, other| one == other).filter_map(|of| of.first());
+        for tenant in codes.filter_map(|code| TenantId::parse_or_none(code).ok()) {
+            self.db.appends().add(&tenant);
+        }
         Ok(())
     }
 

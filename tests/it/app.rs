@@ -7,7 +7,7 @@ use std::{
 };
 
 use drr::{
-    app::{App, Assembly, Breaches, Changes, Siem, StartError, Vault},
+    app::{App, Assembly, Breaches, Changes, Evidence, Siem, StartError, Vault},
     audit::{archive::Archivist, siem::Streamed},
     auth::{
         JwksSource, KeySettings, PseudonymKey, Revocation, TenantId, VerifierSettings,
@@ -19,6 +19,10 @@ use drr::{
     clock::{ManualClock, SharedClock, SystemClock},
     config::{Audit, Settings, Sources},
     db::DbSettings,
+    evidence::{
+        Signatory, SigningKey,
+        sequencer::{Sequenced, Sequencer},
+    },
     keys::{Keys, MasterKey},
     objects::Objects,
 };
@@ -33,6 +37,12 @@ pub const AUDIENCE: &str = "drr";
 
 /// The key that signs the tokens of all tests.
 pub static KEY: LazyLock<DevelopmentKey> = LazyLock::new(|| DevelopmentKey::generate().unwrap());
+
+/// What signs the checkpoints of all tests.
+pub static SIGNATORY: LazyLock<Arc<Signatory>> = LazyLock::new(|| {
+    let key = SigningKey::parse(&SigningKey::generate_pem().unwrap()).unwrap();
+    Arc::new(Signatory::new("drr.example/evidence", key).unwrap())
+});
 
 /// Settings as a user has them who sets nothing, with ports that the system chooses.
 pub fn settings() -> Settings {
@@ -87,6 +97,11 @@ pub fn assembly(database: &Database<'_>, clock: SharedClock) -> Assembly {
         breaches: Breaches { sweep_every: None, webhook: None },
         changes: Changes { follow: false, announce_every: None },
         siem: Siem::default(),
+        evidence: Evidence {
+            signatory: SIGNATORY.clone(),
+            sequence_every: None,
+            publish_every: settings.evidence.publish_every,
+        },
         clock,
     }
 }
@@ -95,6 +110,8 @@ pub fn assembly(database: &Database<'_>, clock: SharedClock) -> Assembly {
 pub struct TestApp {
     app: App,
     pub database: Database<'static>,
+    /// Where checkpoints are published.
+    pub objects: Objects,
     pub clock: SharedClock,
     pub http: Client,
 }
@@ -125,8 +142,9 @@ impl TestApp {
     ) -> Result<Self, StartError> {
         let mut assembly = assembly(&database, clock.clone());
         change(&mut assembly);
+        let objects = assembly.vault.objects.clone();
         let app = App::start(assembly).await?;
-        Ok(Self { app, database, clock, http: Client::new() })
+        Ok(Self { app, database, objects, clock, http: Client::new() })
     }
 
     /// Looks for breaches at the clock's instant.
@@ -152,6 +170,21 @@ impl TestApp {
     /// Streams the audit trail.
     pub async fn stream(&self) -> Streamed {
         self.app.streamer().pass().await.unwrap()
+    }
+
+    /// Puts the events that are there into the evidence ledger.
+    pub async fn sequence(&self) -> Sequenced {
+        self.app.sequencer().pass().await.unwrap()
+    }
+
+    /// What puts events into the evidence ledger.
+    pub const fn sequencer(&self) -> &Sequencer {
+        self.app.sequencer()
+    }
+
+    /// Publishes the checkpoints that are there; answers how many.
+    pub async fn publish(&self) -> u64 {
+        self.app.publisher().pass().await.unwrap()
     }
 
     /// Tells the webhook what may be told at the clock's instant.

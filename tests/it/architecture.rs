@@ -3,8 +3,17 @@
 
 use std::{collections::BTreeSet, path::Path};
 
-const FEATURES: [&str; 8] =
-    ["audit", "breach", "change", "dataset", "freshness", "history", "lineage", "refresh"];
+const FEATURES: [&str; 9] = [
+    "audit",
+    "breach",
+    "change",
+    "dataset",
+    "evidence",
+    "freshness",
+    "history",
+    "lineage",
+    "refresh",
+];
 const LONGEST: usize = 600;
 
 /// Every file of Rust below these folders, by its path from the root of the repository.

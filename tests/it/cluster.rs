@@ -127,7 +127,12 @@ pub struct Database<'c> {
     pub name: String,
 }
 
-impl Database<'_> {
+impl<'c> Database<'c> {
+    /// The same, for a second service on it.
+    pub fn reopened(&self) -> Database<'c> {
+        Database { cluster: self.cluster, name: self.name.clone() }
+    }
+
     /// As the program logs in.
     pub fn application(&self) -> PgConnectOptions {
         self.cluster.application.clone().database(&self.name)

@@ -26,6 +26,8 @@ mod door;
 #[cfg(test)]
 mod embedded;
 #[cfg(test)]
+mod evidence;
+#[cfg(test)]
 mod freshness;
 #[cfg(test)]
 mod gateway;

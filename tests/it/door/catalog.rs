@@ -105,7 +105,10 @@ fn nothing_looks_past_the_policies() {
                                     'tenants_with_breaches_due', 'tenants_with_deliveries_due',
                                     'tenants_with_changes_due', 'tenants_with_audit_events',
                                     'tenants_with_audit_archives', 'tenants_listed', 'drop_audit_month',
-                                    'tenants_with_events_to_stream')",
+                                    'tenants_with_events_to_stream',
+                                    'tenants_with_evidence_due',
+                                    'tenants_with_checkpoints_due',
+                                    'evidence_transaction_ahead')",
         )
         .await;
         // A function of the owner's with a search path that others can put something into.
@@ -120,7 +123,7 @@ fn nothing_looks_past_the_policies() {
             "SELECT tgname::text FROM pg_trigger JOIN pg_class c ON c.oid = tgrelid
               WHERE relnamespace = 'storage_drr'::regnamespace AND NOT tgisinternal
                 AND tgname NOT IN ('audit_owed', 'audit_paid', 'audit_kept', 'audit_debt_settled', 'audit_debt_kept',
-                                   'freshness_marked', 'freshness_marked_new')",
+                                   'freshness_marked', 'freshness_marked_new', 'evidence_grows')",
         )
         .await;
         nothing(

@@ -41,6 +41,10 @@ dataset_registry drr_writer INSERT,SELECT,UPDATE
 dataset_run_log drr_auditor SELECT
 dataset_run_log drr_reader SELECT
 dataset_run_log drr_writer INSERT,SELECT,UPDATE
+evidence_head drr_auditor SELECT
+evidence_head drr_ledger INSERT,SELECT,UPDATE
+evidence_tile drr_auditor SELECT
+evidence_tile drr_ledger INSERT,SELECT
 freshness_announced drr_auditor SELECT
 freshness_announced drr_reader SELECT
 freshness_announced drr_writer INSERT,SELECT,UPDATE
@@ -113,14 +117,17 @@ fn the_privileges_are_these_and_no_other() {
                 "drop_audit_month drr_operator",
                 "drop_partitions drr_operator",
                 "ensure_partitions drr_operator",
+                "evidence_transaction_ahead drr_operator",
                 "find_idempotency_records drr_writer",
                 "tenants_listed drr_operator",
                 "tenants_with_audit_archives drr_operator",
                 "tenants_with_audit_events drr_operator",
                 "tenants_with_breaches_due drr_operator",
                 "tenants_with_changes_due drr_operator",
+                "tenants_with_checkpoints_due drr_operator",
                 "tenants_with_deliveries_due drr_operator",
                 "tenants_with_events_to_stream drr_operator",
+                "tenants_with_evidence_due drr_operator",
             ]
         );
     });
@@ -203,8 +210,26 @@ fn each_role_is_refused_what_it_was_not_given() {
                 "SELECT setval('audit_event_sequence', 1)",
             ],
         ),
-        ("drr_ledger", &["UPDATE audit_event SET actor_id = ''", "DELETE FROM audit_event"]),
-        ("drr_reader", &["SELECT FROM audit_event", "SELECT FROM idempotency_record"]),
+        (
+            "drr_ledger",
+            &[
+                "UPDATE audit_event SET actor_id = ''",
+                "DELETE FROM audit_event",
+                "UPDATE evidence_tile SET hashes = ''",
+                "DELETE FROM evidence_tile",
+                "DELETE FROM evidence_head",
+                "SELECT FROM dataset_registry",
+            ],
+        ),
+        (
+            "drr_reader",
+            &[
+                "SELECT FROM audit_event",
+                "SELECT FROM evidence_head",
+                "SELECT FROM evidence_tile",
+                "SELECT FROM idempotency_record",
+            ],
+        ),
         ("drr_operator", &[]),
     ];
     run(async {

@@ -80,6 +80,10 @@ INSERT INTO legal_hold (tenant_id, hold_id, released, held_from, held_until, rea
   VALUES ('{t}', '{id}', false, '2020-01-01', '2020-02-01', 'a case', 'somebody', now());
 INSERT INTO siem_cursor (tenant_id, sink, transaction_id, sequence, delivered_at)
   VALUES ('{t}', 'sink {id}', '1', 1, now());
+INSERT INTO evidence_head (tenant_id, size, root, last_transaction, last_sequence, edge, checkpoint)
+  VALUES ('{t}', 0, sha256(''), '0', 0, '', '') ON CONFLICT DO NOTHING;
+INSERT INTO evidence_tile (tenant_id, level, tile, hashes, last_transaction, last_sequence)
+  SELECT '{t}', 0, count(*), decode(repeat('00', 8192), 'hex'), '1', 1 FROM evidence_tile WHERE tenant_id = '{t}';
 INSERT INTO token_nonce (tenant_id, nonce_hash, expires_at)
   VALUES ('{t}', decode(md5('{id}'), 'hex'), now());
 ";

@@ -124,6 +124,10 @@ fn every_table_and_partition_is_guarded_and_the_trail_is_only_appended_to() {
         let owner = &mut insiders[1];
         let mut without = Vec::new();
         for table in tenant_tables(&mut admin).await {
+            // Guarded in a way of their own: `a_log_cannot_be_turned_back_or_taken_away`.
+            if table.starts_with("evidence_") {
+                continue;
+            }
             let statements = [
                 format!("INSERT INTO {table} SELECT * FROM {table} WHERE false"),
                 format!("UPDATE {table} SET tenant_id = tenant_id"),
