@@ -194,7 +194,7 @@ impl TestApp {
 
     /// Ends the service as SIGTERM does.
     pub async fn stop(self) {
-        self.app.stop().await;
+        Box::pin(self.app.stop()).await;
     }
 
     /// Where the public listener is, for those who speak to its socket.
