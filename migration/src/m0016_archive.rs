@@ -7,7 +7,7 @@
 //! `drop_audit_month` is SECURITY DEFINER because dropping a table needs its owner, and the program never
 //! connects as that. It believes nothing that its caller says: it takes a class and a month, and drops it
 //! only if it is the first of its class, nothing of the last 28 days is in it, and of every tenant as many
-//! events are archived as are there, and none of them is held.
+//! events are archived as are there, all of them in the ledger, and none of them held.
 
 use sea_orm_migration::prelude::*;
 
@@ -107,7 +107,7 @@ LANGUAGE sql STABLE SET search_path FROM CURRENT AS $$
 $$;
 
 -- Drops the first month of a class, and the history before it; answers what became of it: HELD, MISSING
--- (events that are not archived), DROPPED, or with `dry_run` READY. An empty history takes their place.
+-- (events that are not archived, or not in the ledger), DROPPED, or with `dry_run` READY. An empty history takes their place.
 CREATE FUNCTION drop_audit_month(for_class text, month date, dry_run boolean) RETURNS text
 LANGUAGE plpgsql SECURITY DEFINER SET search_path FROM CURRENT SET timezone = 'UTC'
 SET enable_seqscan = off AS $$
@@ -124,6 +124,7 @@ DECLARE
   archived bigint;
   oldest timestamptz;
   newest timestamptz;
+  last_event record;
   missing boolean := false;
   unlisted boolean;
   dropped name;
@@ -157,7 +158,12 @@ BEGIN
     END IF;
     SELECT coalesce(sum(events), 0) INTO archived FROM audit_archive
      WHERE class = for_class AND audit_archive.month = drop_audit_month.month;
-    missing := missing OR archived <> there;
+    SELECT transaction_id, sequence INTO last_event
+      FROM audit_event WHERE class = for_class AND occurred_at < following
+     ORDER BY transaction_id DESC, sequence DESC LIMIT 1;
+    missing := missing OR archived <> there OR NOT EXISTS (
+      SELECT FROM evidence_head WHERE (last_transaction, last_sequence)
+                                   >= (last_event.transaction_id, last_event.sequence));
   END LOOP;
   PERFORM set_config('app.tenant_id', '', true);
   IF missing THEN RETURN 'MISSING'; END IF;

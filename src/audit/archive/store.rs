@@ -93,7 +93,7 @@ SELECT transaction_id::text AS transaction, sequence, leaf_hash, jsonb_strip_nul
   FROM audit_event
  WHERE class = $1 AND occurred_at < $2
    AND (transaction_id, sequence) > ($3::text::xid8, $4)
-   AND transaction_id < pg_snapshot_xmin(pg_current_snapshot())
+   AND (transaction_id, sequence) <= (SELECT last_transaction, last_sequence FROM evidence_head)
  ORDER BY transaction_id, sequence LIMIT $5";
 
 #[derive(Debug, FromQueryResult)]
@@ -115,8 +115,8 @@ impl Row {
     }
 }
 
-/// The next events of a class from before an instant, in the order of the ledger: those that none can
-/// come before any more.
+/// The next events of a class from before an instant, in the order of the ledger: those that
+/// are in it.
 pub(super) async fn next(
     tx: &TenantTx,
     class: Class,

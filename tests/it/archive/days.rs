@@ -48,6 +48,8 @@ fn a_month_goes_when_its_last_event_is_365_days_old_and_is_archived_then() {
         archived.retain(|event| expected.contains(event));
         assert_eq!(archived, expected, "as they were, in order");
         assert_eq!(story.archived().await.len(), 6, "the late one too");
+        story.settled().await;
+        story.is_what_the_ledger_says("acme").await;
         assert_eq!(
             archivist.retain(retention, story.day(366), false).await.unwrap(),
             Retained::default()
@@ -129,6 +131,7 @@ fn what_was_done_to_schemas_is_kept_for_36_months_and_archives_for_7_years() {
 fn the_database_believes_nobody_that_a_month_is_archived() {
     run(async {
         let mut story = Story::begin(14).await;
+        story.settled().await;
         let partition = story.partition();
         let mut raw = story.app.admin().await;
         script(&mut raw, "SET ROLE drr_operator").await;
@@ -182,6 +185,8 @@ fn the_database_believes_nobody_that_a_month_is_archived() {
         script(&mut story.admin, "INSERT INTO tenant_directory VALUES ('unlisted')").await;
         assert_eq!(strings(&mut raw, &drop(this.clone())).await, ["MISSING"]);
         script(&mut story.admin, archive("unlisted", 1)).await;
+        assert_eq!(strings(&mut raw, &drop(this.clone())).await, ["MISSING"], "not in the ledger");
+        story.settled().await;
         assert_eq!(strings(&mut raw, &drop(this)).await, ["DROPPED"]);
         assert!(!story.is_there(&partition).await);
         story.app.stop().await;

@@ -130,17 +130,37 @@ impl Story {
         strings(&mut self.admin, &sql).await == ["true"]
     }
 
-    /// Waits until no transaction is open in the cluster that was so when the last event was written: what
-    /// other tests write holds back what is archived.
+    /// Waits until every event is in the ledger: what other tests write in the cluster holds it back.
     pub async fn settled(&mut self) {
-        let sql = "SELECT (max(transaction_id::text::bigint)
-            < pg_snapshot_xmin(pg_current_snapshot())::text::bigint)::text FROM audit_event";
+        let missing = "SELECT count(*)::text FROM audit_event AS event WHERE NOT EXISTS (
+            SELECT FROM evidence_head AS head WHERE head.tenant_id = event.tenant_id
+               AND (last_transaction, last_sequence) >= (event.transaction_id, event.sequence))";
         let settled = async {
-            while strings(&mut self.admin, sql).await != ["true"] {
+            self.app.sequence().await;
+            while strings(&mut self.admin, missing).await != ["0"] {
                 tokio::time::sleep(Duration::from_millis(20)).await;
+                self.app.sequence().await;
             }
         };
         tokio::time::timeout(Duration::from_secs(60), settled).await.unwrap();
+    }
+
+    /// Asserts that a tenant's archived events and those that are left are, in this order, the leaves of
+    /// its log in the ledger: its root is calculated here.
+    pub async fn is_what_the_ledger_says(&mut self, tenant: &str) {
+        let own = format!("{tenant} ");
+        let mut events = self.archived().await;
+        events.retain(|event| event.starts_with(&own));
+        assert!(!events.is_empty());
+        let left = self.events("audit_event").await;
+        events.extend(left.into_iter().filter(|event| event.starts_with(&own)));
+        let hash = |event: &String| hex::decode(event.rsplit(' ').next().unwrap()).unwrap();
+        let leaves: Vec<_> = events.iter().map(hash).collect();
+        let sql = format!(
+            "SELECT size || ' ' || encode(root, 'hex') FROM evidence_head WHERE tenant_id = '{tenant}'"
+        );
+        let said = strings(&mut self.admin, &sql).await;
+        assert_eq!(said, [format!("{} {}", leaves.len(), hex::encode(root(&leaves)))]);
     }
 
     /// Every event in the archives, as [`Self::events`] has them; each line says what its event hashes to.
@@ -165,6 +185,15 @@ impl Story {
     pub fn db(&self) -> drr::db::Db {
         drr::db::Db::new(crate::door::world::db_settings(self.app.database.application(), 2))
     }
+}
+
+/// The hash of a tree by RFC 6962 §2.1.
+fn root(leaves: &[Vec<u8>]) -> Vec<u8> {
+    if let [leaf] = leaves {
+        return leaf.clone();
+    }
+    let (left, right) = leaves.split_at(leaves.len().next_power_of_two() / 2);
+    Sha256::digest([&[1], root(left).as_slice(), &root(right)].concat()).to_vec()
 }
 
 /// The events of an archive's lines: the leaf as RFC 6962 hashes it, calculated here.
