@@ -6,7 +6,7 @@ use drr::auth::policy::Role;
 use reqwest::{RequestBuilder, header};
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
-use sqlx::{Connection, Executor};
+use sqlx::Connection;
 use tokio::io::AsyncWriteExt;
 
 use super::{Event, awaited, count, events, name};
@@ -237,8 +237,8 @@ fn whoever_runs_out_of_time_or_goes_away_leaves_an_event() {
         .await;
         let mut admin = app.admin().await;
         let mut holder = app.admin().await;
-        let mut held = holder.begin().await.unwrap();
-        held.execute("LOCK TABLE dataset_registry IN ACCESS EXCLUSIVE MODE").await.unwrap();
+        let lock = "BEGIN; LOCK TABLE dataset_registry IN ACCESS EXCLUSIVE MODE";
+        sqlx::raw_sql(lock).execute(&mut holder).await.unwrap();
         let body = query("{ datasets { nodes { id } } }");
 
         let late = name();
@@ -270,7 +270,7 @@ fn whoever_runs_out_of_time_or_goes_away_leaves_an_event() {
             (event.tenant_id.as_str(), event.action.as_str(), event.result.as_str()),
             ("acme", "dataset.read", "CANCELLED")
         );
-        held.rollback().await.unwrap();
+        holder.close().await.unwrap();
     });
 }
 
