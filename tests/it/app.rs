@@ -140,11 +140,15 @@ impl TestApp {
         clock: SharedClock,
         change: impl FnOnce(&mut Assembly),
     ) -> Result<Self, StartError> {
-        let mut assembly = assembly(&database, clock.clone());
-        change(&mut assembly);
-        let objects = assembly.vault.objects.clone();
-        let app = App::start(assembly).await?;
-        Ok(Self { app, database, objects, clock, http: Client::new() })
+        // On the heap: a plan is larger than what should lie on every test's stack.
+        let started = async move {
+            let mut assembly = assembly(&database, clock.clone());
+            change(&mut assembly);
+            let objects = assembly.vault.objects.clone();
+            let app = App::start(assembly).await?;
+            Ok(Self { app, database, objects, clock, http: Client::new() })
+        };
+        Box::pin(started).await
     }
 
     /// Looks for breaches at the clock's instant.

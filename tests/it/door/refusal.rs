@@ -26,10 +26,14 @@ use crate::{
 
 /// Why the service refuses this database; `login` says who logs in, and to which schema.
 async fn refusal(database: &Database<'_>, login: PgConnectOptions, schema: &str) -> UnsafeDatabase {
-    let mut assembly = assembly(database, Arc::new(SystemClock));
-    assembly.database.connect = login;
-    schema.clone_into(&mut assembly.database.schema);
-    match App::start(assembly).await {
+    // On the heap: a plan is larger than what should lie on a test's stack.
+    let started = Box::pin(async {
+        let mut assembly = assembly(database, Arc::new(SystemClock));
+        assembly.database.connect = login;
+        schema.clone_into(&mut assembly.database.schema);
+        App::start(assembly).await
+    });
+    match started.await {
         Err(StartError::Unsafe(refused)) => refused,
         Err(other) => panic!("another error: {other}"),
         Ok(app) => {
