@@ -117,7 +117,7 @@ fn a_log_that_is_not_the_one_that_was_signed_is_not_gone_on_with() {
     run(async {
         for (sabotage, mends) in [
             (
-                "UPDATE evidence_head SET edge = overlay(edge PLACING '\\x00' FROM 1)",
+                "UPDATE evidence_head SET edge = set_byte(edge, 0, 255 - get_byte(edge, 0))",
                 "UPDATE evidence_head SET edge = (SELECT string_agg(leaf_hash, '' ORDER BY sequence)
                    FROM audit_event WHERE tenant_id = 'acme' AND sequence <= last_sequence)
                   WHERE tenant_id = 'acme'",
