@@ -56,24 +56,34 @@ pub fn check(document: &str, limits: &DocumentLimits) -> Result<()> {
     Ok(())
 }
 
-/// Checks how many values JSON is made of: each takes a hundred bytes of memory, and two of text.
+/// Checks how many values JSON is made of (each takes a hundred bytes of memory, and two of text), and how
+/// many of them say what type they are of: representations of entities, since no input has such a field.
 ///
 /// # Errors
 /// [`Error::LimitExceeded`].
 pub fn check_json(text: &[u8], limits: &DocumentLimits) -> Result<()> {
-    let (mut values, mut quoted, mut escaped) = (0_usize, false, false);
-    for byte in text {
+    let (mut values, mut representations) = (0_usize, 0_usize);
+    let (mut quoted, mut escaped) = (false, false);
+    for (at, byte) in text.iter().enumerate() {
         match byte {
             _ if escaped => escaped = false,
             b'\\' => escaped = quoted,
-            b'"' => quoted = !quoted,
+            b'"' => {
+                quoted = !quoted;
+                let named = quoted && text.get(at..).is_some_and(|rest| rest.starts_with(TYPENAME));
+                representations += usize::from(named);
+            }
             // One per value: the first of a list or an object, and each after it.
             b'[' | b'{' | b',' if !quoted => values += 1,
             _ => {}
         }
     }
-    within(values, limits.values, "limits.graphql_values")
+    within(values, limits.values, "limits.graphql_values")?;
+    within(representations, limits.representations, "limits.graphql_representations")
 }
+
+/// What says the type of a representation, as it stands in JSON.
+const TYPENAME: &[u8] = b"\"__typename\"";
 
 fn within(value: usize, maximum: usize, limit: &'static str) -> Result<()> {
     if value <= maximum {
@@ -202,6 +212,21 @@ mod tests {
         assert!(limit("[[[[[[[[[[["));
         assert!(!limit(r#"{"a": ",,,,,,,,,,,,[[[[[[\",,,,,,,,{{{{", "b": 1}"#));
         assert!(limit(r#"{"a": "\\", "b": [,,,,,,,,,,,"#));
+    }
+
+    #[test]
+    fn representations_in_json_are_counted_by_their_types() {
+        let limits = DocumentLimits { values: 1_000, representations: 3, ..LIMITS };
+        let refused = |count: usize, rest: &str| {
+            let one = r#"{"__typename":"Dataset","id":"1"}"#;
+            let text = format!("[{}{rest}]", vec![one; count].join(","));
+            check_json(text.as_bytes(), &limits).err().map(|error| error.to_string())
+        };
+        assert_eq!(refused(3, ""), None);
+        let over = "over the limit limits.graphql_representations = 3";
+        assert_eq!(refused(4, "").as_deref(), Some(over));
+        // In the text of a document it says nothing.
+        assert_eq!(refused(3, r#","{ a { \"__typename\" __typename } }""#), None);
     }
 
     proptest! {
