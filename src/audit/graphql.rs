@@ -16,12 +16,9 @@ use crate::{
         call,
         connection::{Connection, Page, Place, is_possible_instant},
         errors::{Nullable, nullable},
-        scalars::{BigInt, uuid},
+        scalars::{BigInt, searched, uuid},
     },
 };
-
-/// The longest text that is looked for: longer ones are not stored.
-const MAX_FILTER_CHARS: usize = 256;
 
 /// How long an event is kept.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Enum)]
@@ -194,15 +191,7 @@ impl TryFrom<AuditEventFilter> for Filter {
             ("filter.action", &filter.action),
             ("filter.correlationId", &filter.correlation_id),
         ];
-        for (field, text) in texts {
-            let text = text.as_deref().unwrap_or_default();
-            if text.chars().count() > MAX_FILTER_CHARS {
-                return Err(Error::bad_input(field, "must not exceed 256 characters"));
-            }
-            if text.chars().any(char::is_control) {
-                return Err(Error::bad_input(field, "must not contain control characters"));
-            }
-        }
+        searched(&texts)?;
         for (field, instant) in [("filter.since", filter.since), ("filter.until", filter.until)] {
             if instant.is_some_and(|instant| !is_possible_instant(instant)) {
                 return Err(Error::bad_input(field, "is no instant of the years 1 to 9999"));

@@ -25,7 +25,7 @@ use crate::{
         call,
         connection::{Connection, Page, Place, is_possible_instant},
         errors::{Nullable, nullable},
-        scalars::{BigInt, uuid},
+        scalars::{BigInt, searched, uuid},
         shared,
     },
     history::graphql::{
@@ -393,9 +393,6 @@ pub enum DatasetOrder {
     WorstFirst,
 }
 
-/// The longest text to filter by, in characters.
-const MAX_FILTER_CHARS: usize = 256;
-
 /// Which datasets are asked for. What is left out does not matter.
 #[derive(Debug, Default, InputObject)]
 pub struct DatasetFilter {
@@ -423,15 +420,7 @@ impl TryFrom<DatasetFilter> for page::Filter {
             ("filter.tag", &filter.tag),
             ("filter.text", &filter.text),
         ];
-        for (field, text) in texts {
-            let text = text.as_deref().unwrap_or_default();
-            if text.chars().count() > MAX_FILTER_CHARS {
-                return Err(Error::bad_input(field, "must not exceed 256 characters"));
-            }
-            if text.chars().any(char::is_control) {
-                return Err(Error::bad_input(field, "must not contain control characters"));
-            }
-        }
+        searched(&texts)?;
         let statuses = filter.status.unwrap_or_default();
         Ok(Self {
             statuses: statuses.into_iter().map(Into::into).collect(),

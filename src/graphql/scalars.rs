@@ -1,4 +1,4 @@
-//! Scalars beyond GraphQL's own, and identifiers.
+//! Scalars beyond GraphQL's own, identifiers, and texts to look for.
 
 use async_graphql::{ID, InputValueError, InputValueResult, Scalar, ScalarType, Value};
 use uuid::Uuid;
@@ -33,4 +33,24 @@ impl ScalarType for BigInt {
 /// [`Error::BadUserInput`] for what no thing has as its identifier.
 pub fn uuid(id: &ID, field: &'static str) -> Result<Uuid> {
     Uuid::try_parse(id.as_str()).map_err(|_| Error::bad_input(field, "is not an identifier"))
+}
+
+/// The longest text that is looked for, in characters: longer ones are not stored.
+const LONGEST_SEARCHED: usize = 256;
+
+/// Refuses texts to look for, each with the name of its field, that nothing stored can hold.
+///
+/// # Errors
+/// [`Error::BadUserInput`] at the field.
+pub fn searched(texts: &[(&'static str, &Option<String>)]) -> Result<()> {
+    for (field, text) in texts {
+        let text = text.as_deref().unwrap_or_default();
+        if text.chars().count() > LONGEST_SEARCHED {
+            return Err(Error::bad_input(*field, "must not exceed 256 characters"));
+        }
+        if text.chars().any(char::is_control) {
+            return Err(Error::bad_input(*field, "must not contain control characters"));
+        }
+    }
+    Ok(())
 }

@@ -136,9 +136,7 @@ impl Ending {
         }
         done
     }
-}
 
-impl Ending {
     /// The same where nobody waits for an answer any more.
     pub fn end_unawaited(&self, outcome: Outcome) {
         self.recorder.submit(self.record.finish(outcome));
