@@ -30,6 +30,11 @@ pub trait BatchRead: Send + Sync + 'static {
     /// What there is for a key.
     type Value: Clone + Send + Sync + 'static;
 
+    /// The transaction to read in.
+    fn begin(db: &TenantDb) -> impl Future<Output = Result<TenantTx>> + Send {
+        db.read()
+    }
+
     /// Reads what there is for `keys`, in one statement. A key may be missing from the answer.
     fn read(
         tx: &TenantTx,
@@ -73,7 +78,7 @@ async fn read<R: BatchRead>(db: TenantDb, keys: Vec<R::Key>) -> HashMap<R::Key, 
     let wanted = keys.clone();
     // Who asked may go; then nobody waits for the answer.
     let read = AbortOnDropHandle::new(tokio::spawn(async move {
-        let tx = db.read().await?;
+        let tx = R::begin(&db).await?;
         R::read(&tx, &wanted).await
     }));
     let mut result = read.await.unwrap_or_else(|lost| Err(Error::internal(lost)));

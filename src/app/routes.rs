@@ -33,7 +33,8 @@ impl Routes<'_> {
     pub(super) fn public(&self, intake: Intake, graphiql: bool) -> Result<Router, BrokenResource> {
         let graphql = self.graphql(self.execution.clone(), intake);
         let page = if graphiql { http::graphiql::routes() } else { Router::new() };
-        Ok(graphql.merge(self.rest()?.routes(ListenerKind::Public)?).merge(page))
+        let rest = self.rest()?.routes(ListenerKind::Public)?;
+        Ok(graphql.merge(rest).merge(self.evidence()).merge(page))
     }
 
     /// What the platform's own services have: the same, and ways to report. Any document is taken,
@@ -52,6 +53,7 @@ impl Routes<'_> {
         Ok(self
             .graphql(execution, intake.of_any())
             .merge(self.rest()?.internal_routes(self.limits)?)
+            .merge(self.evidence())
             .route("/api/v1/lineage", post(lineage::ingest).with_state(lineage)))
     }
 
@@ -60,6 +62,10 @@ impl Routes<'_> {
         let front = from_fn_with_state(subscriptions, subscription::front);
         let graphql = http::graphql::route(execution, intake, self.limits).layer(front);
         Router::new().route("/graphql", graphql)
+    }
+
+    fn evidence(&self) -> Router {
+        http::evidence::routes(self.authentication.clone())
     }
 
     fn rest(&self) -> Result<Rest, BrokenResource> {

@@ -11,8 +11,9 @@ use crate::{
     auth::policy::Operation,
     dataset::graphql::Dataset,
     error::{Error, Result},
+    evidence::graphql::AuditEvidence,
     graphql::{
-        annotations::{ListSize, page},
+        annotations::{Cost, LOG, ListSize, page},
         call,
         connection::{Connection, Page, Place, is_possible_instant},
         errors::{Nullable, nullable},
@@ -154,6 +155,13 @@ impl AuditEvent {
     /// Rows that the database answered or changed for the call.
     async fn row_count(&self) -> Option<BigInt> {
         self.0.row_count.map(big)
+    }
+
+    /// What shows that it is in the evidence ledger; none while it waits to be put there, which is for
+    /// about a second.
+    #[graphql(directive = Cost::apply(LOG))]
+    async fn evidence(&self, context: &Context<'_>) -> Nullable<AuditEvidence> {
+        AuditEvidence::of(context, &self.0).await
     }
 }
 

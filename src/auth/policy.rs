@@ -50,6 +50,8 @@ pub enum Operation {
     DbtSourcesImport,
     /// The audit trail of the caller's tenant.
     AuditRead,
+    /// The evidence ledger of the caller's tenant: checkpoints, proofs, tiles.
+    EvidenceRead,
     /// What the caller's own token says.
     MeRead,
     /// The schema of this API.
@@ -60,7 +62,7 @@ pub enum Operation {
 
 impl Operation {
     /// Every operation, once.
-    pub const ALL: [Self; 21] = [
+    pub const ALL: [Self; 22] = [
         Self::DatasetRead,
         Self::DatasetRegister,
         Self::DatasetUpdate,
@@ -79,6 +81,7 @@ impl Operation {
         Self::LineageIngest,
         Self::DbtSourcesImport,
         Self::AuditRead,
+        Self::EvidenceRead,
         Self::MeRead,
         Self::SchemaIntrospect,
         Self::SchemaCompose,
@@ -106,6 +109,7 @@ impl Operation {
             Self::LineageIngest => "lineage.ingest",
             Self::DbtSourcesImport => "dbt_sources.import",
             Self::AuditRead => "audit.read",
+            Self::EvidenceRead => "evidence.read",
             Self::MeRead => "me.read",
             Self::SchemaIntrospect => "schema.introspect",
             Self::SchemaCompose => "schema.compose",
@@ -218,6 +222,7 @@ pub const RULES: [Rule; Operation::ALL.len()] = [
     Rule { operation: Operation::LineageIngest, grants: WRITERS },
     Rule { operation: Operation::DbtSourcesImport, grants: WRITERS },
     Rule { operation: Operation::AuditRead, grants: TRAIL_READERS },
+    Rule { operation: Operation::EvidenceRead, grants: TRAIL_READERS },
     Rule { operation: Operation::MeRead, grants: EVERYONE },
     Rule { operation: Operation::SchemaIntrospect, grants: EVERYONE },
     Rule { operation: Operation::SchemaCompose, grants: GATEWAYS },

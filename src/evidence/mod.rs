@@ -10,9 +10,14 @@
 //! head, so that a crash loses and repeats no leaf, and two sequencers at once do nothing twice; a log
 //! whose checkpoint is not signed by this key, or does not fit its tiles, is not appended to.
 
+mod entries;
+pub mod files;
+pub mod graphql;
 pub mod key;
+pub mod loader;
 pub mod model;
 pub mod note;
+pub mod proof;
 pub mod publisher;
 pub mod sequencer;
 mod store;

@@ -32,6 +32,8 @@ pub(super) struct Head {
     pub(super) last: Position,
     /// Empty before the first pass.
     pub(super) checkpoint: String,
+    /// The last one that went out of the database.
+    pub(super) published: Option<String>,
 }
 
 impl Head {
@@ -48,6 +50,7 @@ struct HeadRow {
     last_sequence: i64,
     edge: Vec<u8>,
     checkpoint: String,
+    published: Option<String>,
 }
 
 impl HeadRow {
@@ -58,6 +61,7 @@ impl HeadRow {
             root: self.root.try_into().map_err(|_| BrokenLog::Malformed("a root"))?,
             last: position(&self.last_transaction, self.last_sequence)?,
             checkpoint: self.checkpoint,
+            published: self.published,
         })
     }
 }
@@ -74,7 +78,7 @@ VALUES (current_tenant(), 0, sha256(''), '0', 0, '', '') ON CONFLICT DO NOTHING"
 
 // A statement of its own, so that the events are read by a younger snapshot.
 const LOCK: &str = "
-SELECT size, root, last_transaction::text, last_sequence, edge, checkpoint
+SELECT size, root, last_transaction::text, last_sequence, edge, checkpoint, published
   FROM evidence_head FOR UPDATE";
 
 /// The head of the tenant's log, locked until the end of the transaction; a new one if there is none.
@@ -89,7 +93,8 @@ pub(super) async fn lock(tx: &TenantTx) -> Result<Head> {
 }
 
 const READ: &str = "
-SELECT size, root, last_transaction::text, last_sequence, edge, checkpoint FROM evidence_head";
+SELECT size, root, last_transaction::text, last_sequence, edge, checkpoint, published
+  FROM evidence_head";
 
 /// The head of the tenant's log, if there is one.
 pub(super) async fn head(tx: &TenantTx) -> Result<Option<Head>> {

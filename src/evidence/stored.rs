@@ -1,6 +1,9 @@
 //! What is stored, read for those who check it.
 
+use std::collections::{BTreeSet, HashMap};
+
 use sea_orm::FromQueryResult;
+use serde::Serialize;
 use uuid::Uuid;
 
 use super::{
@@ -9,7 +12,7 @@ use super::{
 };
 use crate::{
     audit::model::Event,
-    db::TenantTx,
+    db::{TenantTx, records},
     error::{Error, Result},
 };
 
@@ -94,4 +97,39 @@ const FORGOTTEN: &str = "SELECT to_regclass('audit_event_api_history') IS NULL A
 pub(super) async fn has_forgotten(tx: &TenantTx) -> Result<bool> {
     let rows: Vec<Forgotten> = tx.query_sql(FORGOTTEN, []).await?;
     Ok(rows.first().is_some_and(|row| row.forgotten))
+}
+
+#[derive(Debug, FromQueryResult)]
+struct OneTile {
+    level: i16,
+    tile: i64,
+    hashes: Vec<u8>,
+}
+
+#[derive(Serialize)]
+struct Asked {
+    level: u8,
+    tile: u64,
+}
+
+const SOME_TILES: &str = "
+SELECT level, tile, hashes
+  FROM jsonb_to_recordset($1) AS asked (level smallint, tile bigint)
+  JOIN evidence_tile USING (level, tile)";
+
+/// These complete tiles, as far as they are there, by level and index.
+pub(super) async fn some_tiles(
+    tx: &TenantTx,
+    wanted: &BTreeSet<(u8, u64)>,
+) -> Result<HashMap<(u8, u64), Vec<u8>>> {
+    if wanted.is_empty() {
+        return Ok(HashMap::new());
+    }
+    let asked: Vec<_> = wanted.iter().map(|&(level, tile)| Asked { level, tile }).collect();
+    let rows: Vec<OneTile> = tx.query_sql(SOME_TILES, [records(&asked)?]).await?;
+    let tile = |row: OneTile| {
+        let level = u8::try_from(row.level).map_err(Error::internal)?;
+        Ok(((level, u64::try_from(row.tile).map_err(Error::internal)?), row.hashes))
+    };
+    rows.into_iter().map(tile).collect()
 }

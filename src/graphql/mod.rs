@@ -38,6 +38,7 @@ use crate::{
         graphql::{DatasetMutation, DatasetQuery},
         loader::{Aliases, Datasets, NamedDatasets},
     },
+    evidence::{graphql::EvidenceQuery, loader::Proofs},
     freshness::{
         graphql::{FreshnessMutation, FreshnessQuery},
         loader::{Policies, PolicyVersions},
@@ -52,7 +53,15 @@ use crate::{
 
 /// Everything that can be read.
 #[derive(Debug, Default, MergedObject)]
-pub struct Query(AuditQuery, BreachQuery, DatasetQuery, FreshnessQuery, RefreshQuery, me::MeQuery);
+pub struct Query(
+    AuditQuery,
+    BreachQuery,
+    DatasetQuery,
+    EvidenceQuery,
+    FreshnessQuery,
+    RefreshQuery,
+    me::MeQuery,
+);
 
 /// Everything that can be changed.
 #[derive(Debug, Default, MergedObject)]
@@ -117,6 +126,7 @@ pub fn with_call(request: Request, call: Call) -> Request {
         .data(PolicyHistories::new(&call))
         .data(Walks::new(&call))
         .data(RootCauses::new(&call))
+        .data(Proofs::new(&call))
         .data(call)
 }
 

@@ -17,6 +17,7 @@ use crate::auth::{
 /// of a type are for all its fields, by whichever way it is reached: it is an entity.
 pub const NEEDS: &[(&str, &[Operation])] = &[
     ("AuditEvent.dataset", &[Operation::DatasetRead]),
+    ("AuditEvent.evidence", &[Operation::EvidenceRead]),
     ("Breach", &[Operation::BreachRead]),
     ("Breach.dataset", &[Operation::DatasetRead]),
     ("Breach.resolvedBy", &[Operation::RunRead]),
@@ -63,6 +64,7 @@ pub const NEEDS: &[(&str, &[Operation])] = &[
     ("Query.dataset", &[Operation::DatasetRead]),
     ("Query.datasetByUrn", &[Operation::DatasetRead]),
     ("Query.datasets", &[Operation::DatasetRead]),
+    ("Query.evidence", &[Operation::EvidenceRead]),
     ("Query.freshnessCalendars", &[Operation::FreshnessRead]),
     ("Query.freshnessEvents", &[Operation::BreachRead]),
     ("Query.freshnessPolicies", &[Operation::FreshnessRead]),

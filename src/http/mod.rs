@@ -40,6 +40,7 @@ pub mod body;
 mod compression;
 pub mod correlation;
 pub mod dbt_sources;
+pub mod evidence;
 pub mod graphiql;
 pub mod graphql;
 pub mod guard;

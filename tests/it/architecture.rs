@@ -257,9 +257,13 @@ fn impure_model(source: &Source) -> Vec<String> {
     local.chain(source.paths_to(&["sea_orm", "sqlx", "async_graphql", "axum", "entity"])).collect()
 }
 
-/// The routes that take reports in.
-const REPORTS: &[&str] =
-    &["src/http/lineage.rs", "src/http/dbt_sources.rs", "src/http/rest/refresh_state.rs"];
+/// The routes that have a feature to themselves: those that take reports in, and the ledger's files.
+const OWN_ROUTES: &[(&str, &str)] = &[
+    ("src/http/lineage.rs", "refresh"),
+    ("src/http/dbt_sources.rs", "refresh"),
+    ("src/http/rest/refresh_state.rs", "refresh"),
+    ("src/http/evidence.rs", "evidence"),
+];
 
 const ABOVE_FEATURES: &[&str] = &["crate::http", "crate::app", "crate::cli"];
 
@@ -349,13 +353,12 @@ const RULES: &[Rule] = &[
         kept: ("entity/src/run.rs", "use sea_orm::entity::prelude::*;"),
     },
     Rule {
-        name: "HTTP meets the features in the graph; what pipelines report has routes of its own; audit is for all",
+        name: "HTTP meets the features in the graph; what pipelines report and the ledger's files have routes of their own; audit is for all",
         broken_by: |source| {
             when(source.is("src/http/"), || {
                 let features = FEATURES.iter().filter(|feature| **feature != "audit");
-                let features = features.filter(|feature| {
-                    !REPORTS.contains(&source.path.as_str()) || **feature != "refresh"
-                });
+                let features = features
+                    .filter(|feature| !OWN_ROUTES.contains(&(source.path.as_str(), feature)));
                 features
                     .flat_map(|feature| source.paths_to(&[&format!("crate::{feature}")]))
                     .collect()

@@ -28,7 +28,9 @@ fn expected(role: &str, machine: bool, scopes: &HashSet<&str>, action: &str) -> 
             "auditor" => audit,
             _ => false,
         },
-        "audit.read" => (role == "auditor" && audit) || (role == "tenant-admin" && manage),
+        "audit.read" | "evidence.read" => {
+            (role == "auditor" && audit) || (role == "tenant-admin" && manage)
+        }
         "run_events.record" | "lineage.ingest" | "dbt_sources.import" => {
             role == "runtime-writer" && write
         }

@@ -70,5 +70,10 @@ pub(super) const AUDIT_EVENT: &str = "fragment AuditEvent on AuditEvent {
   interface operationName documentHash tokenHash durationMicroseconds rowCount
 }";
 
+/// That a leaf is in the evidence ledger.
+pub(super) const INCLUSION_PROOF: &str = "fragment InclusionProof on InclusionProof {
+  leafIndex leafHash treeSize rootHash hashes checkpoint text
+}";
+
 /// Where a page ends.
 pub(super) const PAGE_INFO: &str = "fragment PageInfo on PageInfo { hasNextPage endCursor }";

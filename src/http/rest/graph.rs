@@ -26,6 +26,8 @@ pub(super) enum Shape {
     Instant,
     /// A whole number of 32 bits.
     Integer,
+    /// A whole number of 64 bits, as a text.
+    BigInteger,
     /// One value of an enum.
     OneOf {
         /// The enum.
@@ -122,6 +124,7 @@ impl Graph {
                 "String" | "ID" => Some(Shape::Text),
                 "DateTime" => Some(Shape::Instant),
                 "Int" => Some(Shape::Integer),
+                "BigInt" => Some(Shape::BigInteger),
                 name => names(name).map(|values| Shape::OneOf { name: name.to_owned(), values }),
             },
             BaseType::List(item) => match &item.base {

@@ -39,6 +39,7 @@ mod breaches;
 mod conditional;
 mod dataset;
 mod datasets;
+mod evidence;
 mod fragments;
 mod freshness;
 mod graph;
@@ -56,7 +57,7 @@ use resource::{Prepared, Resource};
 const MAX_ID_BYTES: usize = 8_192;
 
 /// Every resource that is read.
-const RESOURCES: [&Resource; 7] = [
+const RESOURCES: [&Resource; 11] = [
     &datasets::RESOURCE,
     &dataset::RESOURCE,
     &freshness::RESOURCE,
@@ -64,6 +65,10 @@ const RESOURCES: [&Resource; 7] = [
     &breaches::RESOURCE,
     &audit_events::RESOURCE,
     &audit_event::RESOURCE,
+    &evidence::OF_EVENT,
+    &evidence::LOG,
+    &evidence::INCLUSION,
+    &evidence::CONSISTENCY,
 ];
 
 /// What all routes share.
@@ -116,7 +121,11 @@ impl Rest {
             .route("/storage/v1/datasets/{id}/runs", self.reads(&runs::RESOURCE)?)
             .route("/storage/v1/datasets/{id}/breaches", self.reads(&breaches::RESOURCE)?)
             .route("/storage/v1/audit/events", self.reads(&audit_events::RESOURCE)?)
-            .route("/storage/v1/audit/events/{id}", self.reads(&audit_event::RESOURCE)?))
+            .route("/storage/v1/audit/events/{id}", self.reads(&audit_event::RESOURCE)?)
+            .route("/storage/v1/audit/events/{id}/evidence", self.reads(&evidence::OF_EVENT)?)
+            .route("/storage/v1/evidence", self.reads(&evidence::LOG)?)
+            .route("/storage/v1/evidence/inclusion-proof", self.reads(&evidence::INCLUSION)?)
+            .route("/storage/v1/evidence/consistency-proof", self.reads(&evidence::CONSISTENCY)?))
     }
 
     /// What the internal listener has besides.

@@ -38,6 +38,8 @@ pub(super) struct Expected {
     pub shape: Shape,
     /// What it is for.
     pub description: String,
+    /// Whether nothing comes of the resource without it.
+    pub is_required: bool,
     place: Place,
 }
 
@@ -55,7 +57,8 @@ impl Expected {
         };
         let description = value.description.as_ref().map_or("", |text| text.node.as_str());
         let shape = graph.shape(&value.ty.node)?;
-        Ok(Self { name, shape, description: description.to_owned(), place })
+        let is_required = !value.ty.node.nullable;
+        Ok(Self { name, shape, description: description.to_owned(), is_required, place })
     }
 
     fn read(&self, text: &str) -> Result<Value> {
@@ -69,6 +72,10 @@ impl Expected {
             Shape::Integer => match text.parse::<i32>() {
                 Ok(number) => Ok(number.into()),
                 Err(_) => Err(refuse("is not a whole number of 32 bits".to_owned())),
+            },
+            Shape::BigInteger => match text.parse::<i64>() {
+                Ok(number) => Ok(number.into()),
+                Err(_) => Err(refuse("is not a whole number of 64 bits".to_owned())),
             },
             Shape::OneOf { values, .. } | Shape::SomeOf { values, .. } => {
                 if values.iter().any(|value| value == text) {
@@ -140,7 +147,11 @@ pub(super) fn parse(query: &str, expected: &[Expected]) -> Result<Given> {
         }
         given.pairs.push((name.into_owned(), text.into_owned()));
     }
-    Ok(given)
+    let is_given = |expected: &Expected| given.pairs.iter().any(|(name, _)| name == expected.name);
+    match expected.iter().find(|expected| expected.is_required && !is_given(expected)) {
+        Some(missing) => Err(Error::bad_input(missing.name, "is missing")),
+        None => Ok(given),
+    }
 }
 
 /// An error as a problem document, the parameter that it is about under its name here.

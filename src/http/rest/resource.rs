@@ -62,6 +62,12 @@ pub(super) const A_DATASET: Thing = Thing {
 /// An event of the audit trail.
 pub(super) const AN_EVENT: Thing = Thing { kind: "event", named: "The event: its `id`." };
 
+/// What proves an event.
+pub(super) const AN_EVENTS_EVIDENCE: Thing = Thing { kind: "evidence", named: AN_EVENT.named };
+
+/// The log of a tenant.
+pub(super) const A_LOG: Thing = Thing { kind: "log", named: "" };
+
 /// How a document names the one dataset that it is about. An URN in the path puts [`BY_URN`] there.
 const BY_ID: (&str, &str) = ("$id: ID!", "dataset(id: $id)");
 const BY_URN: (&str, &str) = ("$id: String!", "dataset: datasetByUrn(urn: $id)");
@@ -129,6 +135,11 @@ impl Prepared {
 }
 
 impl Resource {
+    /// Whether there may be no such thing.
+    pub fn may_be_missing(&self) -> bool {
+        self.path.contains("{id}") || self.body.len() > 1 || self.body == ["evidence"]
+    }
+
     /// The whole document.
     fn text(&self) -> String {
         [&[self.document], self.fragments].concat().join("\n")

@@ -76,6 +76,7 @@ pub const ENTRIES: &[Entry] = &[
         |world| json!({ "id": world.event }),
     ),
     entry("Query.auditEvents", "audit.read", "{ auditEvents { nodes { action } } }", |_| json!({})),
+    entry("Query.evidence", "evidence.read", "{ evidence { size } }", |_| json!({})),
     entry(
         "Query.breach",
         "breach.read",
@@ -201,6 +202,11 @@ pub const ENTRIES: &[Entry] = &[
     entry("/storage/v1/datasets/{id}/freshness", "freshness.read", "", |_| Value::Null),
     entry("/storage/v1/datasets/{id}/runs", "run.read", "", |_| Value::Null),
     entry("/storage/v1/datasets/{id}/breaches", "breach.read", "", |_| Value::Null),
+    entry("/storage/v1/audit/events/{id}/evidence", "evidence.read", "", |_| Value::Null),
+    entry("/storage/v1/evidence", "evidence.read", "", |_| Value::Null),
+    entry("/storage/v1/evidence/inclusion-proof", "evidence.read", "?leafIndex=0", |_| Value::Null),
+    entry("/storage/v1/evidence/consistency-proof", "evidence.read", "?from=1", |_| Value::Null),
+    entry("/evidence/v1/{tenant}/{*file}", "evidence.read", "", |_| Value::Null),
     entry("/storage/v1/audit/events", "audit.read", "", |_| Value::Null),
     entry("/storage/v1/audit/events/{id}", "audit.read", "", |_| Value::Null),
     entry(

@@ -164,13 +164,16 @@ fn of_query(expected: &Expected) -> Parameter {
             .maximum(Some(crate::graphql::connection::MAX_PAGE as usize))
             .build()
             .into(),
+        Shape::BigInteger => text.pattern(Some("^[0-9]{1,18}$")).build().into(),
         Shape::OneOf { name, .. } => Ref::from_schema_name(name).into(),
         Shape::SomeOf { name, .. } => {
             ArrayBuilder::new().items(Ref::from_schema_name(name)).build().into()
         }
     };
     let repeats = matches!(expected.shape, Shape::SomeOf { .. });
+    let required = if expected.is_required { Required::True } else { Required::False };
     parameter(expected.name, ParameterIn::Query, &expected.description)
+        .required(required)
         .schema(Some(schema))
         .explode(repeats.then_some(true))
         .build()
@@ -187,6 +190,8 @@ pub(super) fn operation(prepared: &Prepared, body: RefOr<Schema>) -> OperationBu
     let mut statuses = vec![400, 401, 403, 500, 503];
     if resource.path.contains("{id}") {
         operation = operation.parameter(identifier(resource.thing));
+    }
+    if resource.may_be_missing() {
         statuses.push(404);
     }
     for expected in &prepared.parameters {
