@@ -18,7 +18,7 @@ use crate::{
 /// How long the database may take before events go to the spool.
 const PATIENCE: Duration = Duration::from_secs(2);
 /// How long to wait for more, when the last time there was more than one.
-const LINGER: Duration = Duration::from_millis(2);
+const LINGER: Duration = Duration::from_millis(1);
 /// Calls that are recorded at once.
 const GROUP: usize = 4_096;
 /// Events that are delivered from the spool at once.

@@ -1,5 +1,6 @@
 //! The evidence ledger: every event is in it once, in order, and what is in it can be shown to anybody.
 
+mod bench;
 mod interrupted;
 mod proofs;
 mod sequence;
