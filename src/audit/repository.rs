@@ -39,7 +39,9 @@ pub enum Deed {
     EventsDeliver,
     /// It put events of the trail into an archive.
     AuditArchive,
-    /// It deleted an archive that is kept no longer.
+    /// It is about to drop a month of the trail, which is archived.
+    MonthDrop,
+    /// It is about to delete an archive that is kept no longer.
     ArchiveDelete,
     /// Somebody placed a legal hold.
     HoldPlace,
@@ -48,13 +50,16 @@ pub enum Deed {
 }
 
 impl Deed {
-    const fn as_str(self) -> &'static str {
+    /// As the trail writes it.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
         match self {
             Self::BreachOpen => "breach.open",
             Self::BreachEscalate => "breach.escalate",
             Self::BreachResolve => "breach.resolve",
             Self::EventsDeliver => "freshness_event.deliver",
             Self::AuditArchive => "audit_archive.create",
+            Self::MonthDrop => "audit_month.drop",
             Self::ArchiveDelete => "audit_archive.delete",
             Self::HoldPlace => "legal_hold.place",
             Self::HoldRelease => "legal_hold.release",

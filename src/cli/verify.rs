@@ -9,7 +9,10 @@ use crate::{
     auth::TenantId,
     config::Settings,
     db::{Db, operator},
-    evidence::{publisher, verify::verify},
+    evidence::{
+        publisher,
+        verify::{Verified, Verifier},
+    },
 };
 
 #[derive(Debug, Args)]
@@ -40,7 +43,9 @@ async fn checked(
 
 /// Checks one log after the other; says of each what it is, and fails if one is not good.
 async fn each(settings: &Settings, db: &Db, only: Option<&str>) -> Result<(), Failure> {
-    let (signatory, objects) = (signatory(settings)?, vault::open(settings)?.0);
+    let (signatory, objects) = (signatory(settings)?.into(), vault::open(settings)?.0);
+    let archivist = retain::archivist(settings, db)?;
+    let verifier = Verifier::new(db.clone(), signatory, archivist, settings.retention);
     let (mut good, mut bad) = (0, 0);
     for due in operator::tenants(db).await.map_err(explained)? {
         let tenant = due.tenant();
@@ -48,13 +53,12 @@ async fn each(settings: &Settings, db: &Db, only: Option<&str>) -> Result<(), Fa
             continue;
         }
         let published = publisher::published(&objects, tenant).await.map_err(explained)?;
-        match verify(&db.of_due(&due), &signatory, published).await {
-            Ok(done) => {
+        match verifier.verify(&due, published).await {
+            Ok(Verified { leaves, archived, gone, published }) => {
                 good += 1;
-                let (leaves, gone, published) = (done.leaves, done.gone, done.published);
                 output::line(format_args!(
-                    "{tenant}: good: {leaves} leaves, {gone} of them of events that are kept no \
-                     longer, {published} published checkpoints"
+                    "{tenant}: good: {leaves} leaves, {archived} of them of events in archives and \
+                     {gone} of events that are kept no longer, {published} published checkpoints"
                 ));
             }
             Err(error) => {

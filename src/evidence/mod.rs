@@ -22,6 +22,7 @@ pub mod publisher;
 pub mod sequencer;
 mod store;
 mod stored;
+mod trail;
 pub mod verify;
 
 pub use key::{BadKey, SigningKey};

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeSet, HashMap};
 
+use chrono::{DateTime, Utc};
 use sea_orm::FromQueryResult;
 use serde::Serialize;
 use uuid::Uuid;
@@ -11,7 +12,11 @@ use super::{
     store::{EVENT, position},
 };
 use crate::{
-    audit::model::Event,
+    audit::{
+        Deed,
+        archive::ArchivedEvent,
+        model::{Event, leaf_hash},
+    },
     db::{TenantTx, records},
     error::{Error, Result},
 };
@@ -32,15 +37,61 @@ pub(super) async fn tiles(tx: &TenantTx, level: u8, from: u64, limit: u32) -> Re
     Ok(rows.into_iter().map(|row| row.hashes).collect())
 }
 
-/// An event as it is in the trail now.
+/// An event as it is now, in the database or in an archive.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Kept {
     pub(super) position: Position,
     pub(super) event_id: Uuid,
-    /// The hash that was made with it.
+    /// Whether it was found in an archive.
+    pub(super) archived: bool,
+    /// The hash that was made with it; archives have none beside what they say.
     pub(super) made: Option<Vec<u8>>,
-    /// The hash of what it says; none if it says what no event can.
+    /// What it says; none if that is what no event can.
+    pub(super) event: Option<Event>,
+    /// The canonical form of that, and its hash.
+    pub(super) leaf: Vec<u8>,
     pub(super) found: Option<[u8; HASH_BYTES]>,
+}
+
+impl Kept {
+    fn of_row(row: Row) -> Result<Self> {
+        let event = serde_json::from_value::<Event>(row.event).ok();
+        let leaf = event.as_ref().map(Event::leaf);
+        Ok(Self {
+            position: position(&row.transaction, row.sequence).map_err(Error::internal)?,
+            event_id: row.event_id,
+            archived: false,
+            made: row.leaf_hash,
+            found: leaf.as_deref().map(leaf_hash),
+            leaf: leaf.unwrap_or_default(),
+            event,
+        })
+    }
+
+    pub(super) fn of_archive(ArchivedEvent { position, leaf, event }: ArchivedEvent) -> Self {
+        Self {
+            position,
+            event_id: event.event_id,
+            archived: true,
+            made: None,
+            found: Some(leaf_hash(&leaf)),
+            leaf,
+            event: Some(event),
+        }
+    }
+}
+
+/// When events happened that are asked for: not before the first instant, and before the second.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(super) struct Range {
+    pub(super) since: Option<DateTime<Utc>>,
+    pub(super) until: Option<DateTime<Utc>>,
+}
+
+impl Range {
+    pub(super) fn has(&self, at: DateTime<Utc>) -> bool {
+        self.since.is_none_or(|since| since <= at) && self.until.is_none_or(|until| at < until)
+    }
 }
 
 #[derive(Debug, FromQueryResult)]
@@ -52,11 +103,12 @@ struct Row {
     event: sea_orm::JsonValue,
 }
 
-/// The events of the trail between two places in its order, the last one included, `limit` at most.
+/// The events of a range between two places in the order of the trail, the last one included, `limit`
+/// at most.
 pub(super) async fn trail(
     tx: &TenantTx,
-    after: Position,
-    until: Position,
+    (after, until): (Position, Position),
+    range: Range,
     limit: u32,
 ) -> Result<Vec<Kept>> {
     let sql = format!(
@@ -64,39 +116,47 @@ pub(super) async fn trail(
            FROM audit_event
           WHERE (transaction_id, sequence) > ($1::text::xid8, $2)
             AND (transaction_id, sequence) <= ($3::text::xid8, $4)
-          ORDER BY transaction_id, sequence LIMIT $5"
+            AND ($5::timestamptz IS NULL OR occurred_at >= $5)
+            AND ($6::timestamptz IS NULL OR occurred_at < $6)
+          ORDER BY transaction_id, sequence LIMIT $7"
     );
     let values = [
         after.transaction.to_string().into(),
         after.sequence.into(),
         until.transaction.to_string().into(),
         until.sequence.into(),
+        range.since.into(),
+        range.until.into(),
         i64::from(limit).into(),
     ];
     let rows: Vec<Row> = tx.query_sql(sql, values).await?;
-    let kept = |row: Row| {
-        Ok(Kept {
-            position: position(&row.transaction, row.sequence).map_err(Error::internal)?,
-            event_id: row.event_id,
-            made: row.leaf_hash,
-            found: serde_json::from_value::<Event>(row.event).ok().map(|event| event.leaf_hash()),
-        })
-    };
-    rows.into_iter().map(kept).collect()
+    rows.into_iter().map(Kept::of_row).collect()
 }
 
 #[derive(Debug, FromQueryResult)]
-struct Forgotten {
-    forgotten: bool,
+struct Told {
+    resource: Option<String>,
 }
 
-// The history before all months goes with the first of them.
-const FORGOTTEN: &str = "SELECT to_regclass('audit_event_api_history') IS NULL AS forgotten";
+const TOLD: &str = "
+SELECT resource FROM audit_event
+ WHERE action = $1 AND (transaction_id, sequence) > ($2::text::xid8, $3)";
 
-/// Whether months of events have gone because they are kept no longer.
-pub(super) async fn has_forgotten(tx: &TenantTx) -> Result<bool> {
-    let rows: Vec<Forgotten> = tx.query_sql(FORGOTTEN, []).await?;
-    Ok(rows.first().is_some_and(|row| row.forgotten))
+/// The archives of which the trail tells the end after a place in its order.
+pub(super) async fn deleted_after(tx: &TenantTx, after: Position) -> Result<Vec<String>> {
+    let action = Deed::ArchiveDelete.as_str();
+    let values = [action.into(), after.transaction.to_string().into(), after.sequence.into()];
+    let rows: Vec<Told> = tx.query_sql(TOLD, values).await?;
+    Ok(rows.into_iter().filter_map(|row| row.resource).collect())
+}
+
+#[derive(Debug, FromQueryResult)]
+struct One {}
+
+/// Says that the transaction is still wanted: one in which nothing is asked for long is ended.
+pub(super) async fn stay(tx: &TenantTx) -> Result<()> {
+    let _one: Vec<One> = tx.query_sql("SELECT", []).await?;
+    Ok(())
 }
 
 #[derive(Debug, FromQueryResult)]

@@ -1,27 +1,33 @@
 //! The check of everything that is stored: the events against the leaves, the leaves against the tiles,
 //! the tiles against the root, the root against the signed checkpoint and those that were published.
 //!
-//! The first thing that is wrong is named. Events that are kept no longer cannot be checked, but their
-//! leaves are: they are passed over and counted, where months have gone and only before the first event
-//! that is still there.
+//! Events are looked for in the database and, when their month is gone, in its archives. The first thing
+//! that is wrong is named. Events of archives that were deleted cannot be checked, but their leaves are:
+//! they are passed over and counted, as many as those archives had and no more, and the trail has to say
+//! of each of them that it was deleted.
 
-use std::collections::VecDeque;
+use std::{collections::VecDeque, sync::Arc};
 
 use uuid::Uuid;
 
+use self::deleted::Deleted;
 use super::{
     model::{BrokenLog, Edge, HASH_BYTES, Leaf, Position, TILE_HASHES},
     note::{Signatory, Tree},
     store::{self, Head},
-    stored::{self, Kept},
+    stored::{self, Kept, Range},
+    trail::Trail,
 };
 use crate::{
-    db::{TenantDb, TenantTx},
+    audit::archive::{ArchiveError, Archivist, told_deleted},
+    config::Retention,
+    db::{Db, TenantTx, operator::DueTenant},
     error::Error,
 };
 
-/// Events and tiles that are read at once.
-const EVENTS: u32 = 4_096;
+mod deleted;
+
+/// Tiles that are read at once.
 const TILES: u32 = 64;
 
 type Hash = [u8; HASH_BYTES];
@@ -40,6 +46,10 @@ pub enum Fault {
     Swapped { leaf: u64, first: Uuid, second: Uuid },
     #[error("leaf {leaf}: the event {event} before it was added afterwards")]
     Added { leaf: u64, event: Uuid },
+    #[error("{0}")]
+    Archive(String),
+    #[error("the archive {0} is gone, and nothing in the trail says that it was deleted")]
+    Untold(String),
     #[error("the tile {index} of level {level} is missing or not that of its leaves")]
     Tile { level: u8, index: u64 },
     #[error("the log has {size} leaves, and the checkpoint {name} was published over more")]
@@ -58,7 +68,16 @@ pub enum Unverified {
     Fault(#[from] Fault),
     /// It cannot be read.
     #[error("it cannot be read: {}", std::error::Error::source(.0).map_or_else(|| .0.to_string(), ToString::to_string))]
-    Failed(#[from] Error),
+    Failed(Error),
+}
+
+impl From<Error> for Unverified {
+    fn from(error: Error) -> Self {
+        match ArchiveError::of(&error) {
+            Some(wrong) => Self::Fault(Fault::Archive(wrong.to_string())),
+            None => Self::Failed(error),
+        }
+    }
 }
 
 impl From<BrokenLog> for Unverified {
@@ -72,6 +91,8 @@ impl From<BrokenLog> for Unverified {
 pub struct Verified {
     /// Leaves.
     pub leaves: u64,
+    /// Leaves of which the events are in archives, and no longer in the database.
+    pub archived: u64,
     /// Leaves of which the events are kept no longer.
     pub gone: u64,
     /// Published checkpoints.
@@ -81,39 +102,81 @@ pub struct Verified {
 /// A checkpoint that was published: its name, and its text.
 pub type Published = (String, String);
 
-/// Checks a tenant's log.
-///
-/// # Errors
-/// The first [`Fault`], or what the database answers.
-pub async fn verify(
-    db: &TenantDb,
-    signatory: &Signatory,
-    published: Vec<Published>,
-) -> Result<Verified, Unverified> {
-    let tx = db.ledger().await?;
-    let mut trees = trees(&tx, signatory, published)?;
-    let Some(head) = store::head(&tx).await? else {
-        return match trees.pop_front() {
-            Some((name, _)) => Err(Fault::Shorter { size: 0, name }.into()),
-            None => Ok(Verified::default()),
-        };
-    };
-    if signatory.open(tx.tenant(), &head.checkpoint)? != head.tree() {
-        return Err(BrokenLog::OtherTree.into());
+/// Checks logs.
+#[derive(Debug, Clone)]
+pub struct Verifier {
+    db: Db,
+    signatory: Arc<Signatory>,
+    archivist: Archivist,
+    retention: Retention,
+}
+
+impl Verifier {
+    /// One for logs that are signed so, and events that are archived and kept so.
+    #[must_use]
+    pub const fn new(
+        db: Db,
+        signatory: Arc<Signatory>,
+        archivist: Archivist,
+        retention: Retention,
+    ) -> Self {
+        Self { db, signatory, archivist, retention }
     }
+
+    /// Checks a tenant's log.
+    ///
+    /// # Errors
+    /// The first [`Fault`], or what the database or the store answer.
+    pub async fn verify(
+        &self,
+        tenant: &DueTenant,
+        published: Vec<Published>,
+    ) -> Result<Verified, Unverified> {
+        let tx = self.db.of_due(tenant).ledger().await?;
+        let trees = trees(&tx, &self.signatory, published)?;
+        let Some(head) = store::head(&tx).await? else {
+            return match trees.front() {
+                Some((name, _)) => Err(Fault::Shorter { size: 0, name: name.clone() }.into()),
+                None => Ok(Verified::default()),
+            };
+        };
+        if self.signatory.open(tx.tenant(), &head.checkpoint)? != head.tree() {
+            return Err(BrokenLog::OtherTree.into());
+        }
+        let (mut trail, gone) =
+            Trail::begin(&tx, head.last, Range::default(), &self.archivist, tenant).await?;
+        let mut deleted = Deleted::new(gone)?;
+        let done = compared(&tx, &head, trees, &mut trail, &mut deleted).await?;
+        for resource in stored::deleted_after(&tx, head.last).await? {
+            deleted.told(&resource);
+        }
+        match deleted.untold(self.retention) {
+            Some(name) => Err(Fault::Untold(name).into()),
+            None => Ok(done),
+        }
+    }
+}
+
+/// Compares a log with the events of its trail and with the published trees.
+async fn compared(
+    tx: &TenantTx,
+    head: &Head,
+    mut trees: VecDeque<(String, Tree)>,
+    trail: &mut Trail<'_>,
+    deleted: &mut Deleted,
+) -> Result<Verified, Unverified> {
     let mut done = Verified::default();
-    let forgotten = stored::has_forgotten(&tx).await?;
-    let mut leaves = Leaves { tx: &tx, head: &head, next: 0, ended: false, ahead: VecDeque::new() };
-    let mut trail = Trail::new(&tx, head.last);
-    let (mut rebuilt, mut complete, mut begun) = (Edge::default(), Vec::new(), false);
+    let mut leaves = Leaves { tx, head, next: 0, ended: false, ahead: VecDeque::new() };
+    let (mut rebuilt, mut complete) = (Edge::default(), Vec::new());
     loop {
         leaves.look().await?;
         trail.look().await?;
         let Some(&hash) = leaves.ahead.front() else { break };
-        if trail.ahead.front().is_some_and(|event| event.found == Some(hash)) {
-            begun = true;
-            trail.ahead.pop_front();
-        } else if forgotten && !begun && !trail.made(&hash) {
+        if let Some(event) = trail.ahead.pop_front_if(|event| event.found == Some(hash)) {
+            done.archived += u64::from(event.archived);
+            event.event.iter().filter_map(told_deleted).for_each(|archive| deleted.told(archive));
+            deleted.pass(event.position);
+        } else if !trail.made(&hash) && deleted.had_one_more() {
             done.gone += 1;
         } else {
             return Err(difference(rebuilt.size(), &leaves.ahead, &trail.ahead).into());
@@ -121,7 +184,7 @@ pub async fn verify(
         leaves.ahead.pop_front();
         rebuilt.append(&Leaf { position: Position::default(), hash }, &mut complete);
         for tile in complete.drain(..) {
-            let stored = stored::tiles(&tx, tile.level, tile.index, 1).await?;
+            let stored = stored::tiles(tx, tile.level, tile.index, 1).await?;
             if stored.first() != Some(&tile.hashes) {
                 return Err(Fault::Tile { level: tile.level, index: tile.index }.into());
             }
@@ -212,37 +275,5 @@ impl Leaves<'_> {
 
     fn take(&mut self, hashes: &[u8]) {
         self.ahead.extend(hashes.as_chunks().0);
-    }
-}
-
-/// The events of a trail, in order; two of them are looked at.
-struct Trail<'t> {
-    tx: &'t TenantTx,
-    after: Position,
-    until: Position,
-    ended: bool,
-    ahead: VecDeque<Kept>,
-}
-
-impl<'t> Trail<'t> {
-    fn new(tx: &'t TenantTx, until: Position) -> Self {
-        Self { tx, after: Position::default(), until, ended: false, ahead: VecDeque::new() }
-    }
-
-    async fn look(&mut self) -> Result<(), Error> {
-        while self.ahead.len() < 2 && !self.ended {
-            let events = stored::trail(self.tx, self.after, self.until, EVENTS).await?;
-            match events.last() {
-                Some(last) => self.after = last.position,
-                None => self.ended = true,
-            }
-            self.ahead.extend(events);
-        }
-        Ok(())
-    }
-
-    /// Whether the next event was made with this hash.
-    fn made(&self, hash: &Hash) -> bool {
-        self.ahead.front().is_some_and(|event| event.made.as_deref() == Some(hash.as_slice()))
     }
 }

@@ -38,10 +38,16 @@ pub const AUDIENCE: &str = "drr";
 /// The key that signs the tokens of all tests.
 pub static KEY: LazyLock<DevelopmentKey> = LazyLock::new(|| DevelopmentKey::generate().unwrap());
 
+/// The key that signs the checkpoints of all tests.
+pub static SIGNING_KEY: LazyLock<String> = LazyLock::new(|| SigningKey::generate_pem().unwrap());
+
+/// What the names of the logs of all tests begin with.
+pub const ORIGIN: &str = "drr.example/evidence";
+
 /// What signs the checkpoints of all tests.
 pub static SIGNATORY: LazyLock<Arc<Signatory>> = LazyLock::new(|| {
-    let key = SigningKey::parse(&SigningKey::generate_pem().unwrap()).unwrap();
-    Arc::new(Signatory::new("drr.example/evidence", key).unwrap())
+    let key = SigningKey::parse(&SIGNING_KEY).unwrap();
+    Arc::new(Signatory::new(ORIGIN, key).unwrap())
 });
 
 /// Settings as a user has them who sets nothing, with ports that the system chooses.

@@ -9,10 +9,11 @@ use serde_json::value::RawValue;
 use sha2::{Digest, Sha256};
 use tokio::task::spawn_blocking;
 
-use super::{ArchiveError, store::Archive};
+use super::{ArchiveError, reading::ArchivedEvent, store::Archive};
 use crate::{
     audit::model::{Event, leaf_hash},
     error::{Error, Result},
+    evidence::model::Position,
 };
 
 /// Events in one part, at most: some 20 MB.
@@ -144,6 +145,15 @@ pub(super) async fn are_whole(text: &[u8], archive: &Archive) -> Result<bool> {
         Ok(sound && count == events && *Sha256::digest(&text) == *hash)
     })
     .await
+}
+
+/// The event of a line; none if it is no line of an archive.
+pub(super) fn read(line: &[u8]) -> Option<ArchivedEvent> {
+    let line: Line<'_> = serde_json::from_slice(line).ok()?;
+    let position = Position { transaction: line.transaction_id, sequence: line.sequence };
+    let leaf = line.event.get().as_bytes().to_vec();
+    let event = serde_json::from_slice(&leaf).ok()?;
+    Some(ArchivedEvent { position, leaf, event })
 }
 
 async fn off_the_reactor<T: Send + 'static>(

@@ -12,14 +12,15 @@
 //! deleted. What came late for a month that is gone goes with the month that is the first one then.
 
 use chrono::{DateTime, NaiveDate, Utc};
-use uuid::Uuid;
 
-use self::{
-    lines::{Lines, PART},
+use self::lines::{Lines, PART};
+pub use self::{
+    error::ArchiveError,
+    reading::{ArchivedEvent, ArchivedTrail},
     store::Archive,
 };
 use super::{
-    Class, hold,
+    Class, Event, hold,
     repository::{Deed, OwnEntry, OwnTask, append_own},
 };
 use crate::{
@@ -31,12 +32,14 @@ use crate::{
         maintenance::{self, AuditMonth, Dropped},
         operator::{self, DueTenant},
     },
-    error::{Error, Result},
+    error::Result,
     keys::Keys,
     objects::{Created, Objects},
 };
 
+mod error;
 mod lines;
+mod reading;
 mod store;
 #[cfg(test)]
 mod tests;
@@ -53,30 +56,19 @@ pub struct Archivist {
     clock: SharedClock,
 }
 
-/// What is wrong with an archive, or with what was to become one. Nothing is dropped then.
-#[derive(Debug, thiserror::Error)]
-pub enum ArchiveError {
-    /// Somebody took it away.
-    #[error("the archive {0} is gone")]
-    Gone(String),
-    /// It is not what it was when it was recorded.
-    #[error("the archive {0} is not what was archived")]
-    Altered(String),
-    /// The object that is in its place says something else than the trail.
-    #[error("{0} is there already and has other events")]
-    Another(String),
-    /// The event in the database is not the one that was recorded.
-    #[error("the event {0} does not have the hash that it was recorded with")]
-    Rewritten(Uuid),
-    /// The database counts more events than were archived.
-    #[error("not all events of {0} are archived yet")]
-    Incomplete(String),
+/// The archives of a tenant that are recorded.
+#[derive(Debug, Clone, Default)]
+pub struct Recorded {
+    /// Those that are there, in order.
+    pub there: Vec<Archive>,
+    /// Those of which the object is in the store no more, in order.
+    pub gone: Vec<Archive>,
 }
 
-impl From<ArchiveError> for Error {
-    fn from(error: ArchiveError) -> Self {
-        Self::internal(error)
-    }
+/// Which archive an event tells the end of, as [`Archive::resource`] names it.
+#[must_use]
+pub fn told_deleted(event: &Event) -> Option<&str> {
+    event.resource.as_deref().filter(|_| event.action == Deed::ArchiveDelete.as_str())
 }
 
 /// What a pass did, or would do.
@@ -147,10 +139,29 @@ impl Archivist {
         for tenant in operator::tenants_with_audit_events(&self.db, class.as_str(), before).await? {
             self.archive(&tenant, class, month).await?;
         }
+        match drop(true).await? {
+            Some(Dropped::Ready) => self.tell_of_drop(month).await?,
+            Some(Dropped::Held) => return Ok(Dropped::Held),
+            _ => return Err(ArchiveError::Incomplete(month.partition.clone()).into()),
+        }
         match drop(false).await? {
             Some(dropped @ (Dropped::Dropped | Dropped::Held)) => Ok(dropped),
             _ => Err(ArchiveError::Incomplete(month.partition.clone()).into()),
         }
+    }
+
+    /// Told first: whoever is cut off in between tells it again. It is everybody's month, so it is told
+    /// where nobody's events are; of its own archives every tenant has been told.
+    async fn tell_of_drop(&self, month: &AuditMonth) -> Result<()> {
+        let resource = Some(format!("month:{}", month.partition));
+        self.tell(&DueTenant::none(), Deed::MonthDrop, resource).await
+    }
+
+    async fn tell(&self, tenant: &DueTenant, deed: Deed, resource: Option<String>) -> Result<()> {
+        let tx = self.db.of_due(tenant).write().await?;
+        let task = OwnTask::keeper(self.clock.as_ref(), self.clock.now());
+        append_own(&tx, &task, &[OwnEntry { deed, dataset_id: None, resource }]).await?;
+        tx.commit().await
     }
 
     /// Archives what of the tenant's events is not archived yet, after what is was found whole.
@@ -221,8 +232,9 @@ impl Archivist {
         if !archive.is_of(&object) {
             return Err(ArchiveError::Altered(archive.object.clone()).into());
         }
-        let content = self.keys.open(tenant, &archive.object, &object).await?;
-        let lines = lines::expanded(content).await?;
+        let unreadable = |error| ArchiveError::unreadable(&archive.object, error);
+        let content = self.keys.open(tenant, &archive.object, &object).await;
+        let lines = lines::expanded(content.map_err(unreadable)?).await.map_err(unreadable)?;
         if lines::are_whole(&lines, archive).await? {
             Ok(lines)
         } else {
@@ -252,12 +264,7 @@ impl Archivist {
 
     async fn delete_one(&self, tenant: &DueTenant, archive: &Archive) -> Result<()> {
         // Told first: whoever is cut off in between tells it again.
-        let tx = self.db.of_due(tenant).write().await?;
-        let task = OwnTask::keeper(self.clock.as_ref(), self.clock.now());
-        let resource = Some(archive.resource());
-        let entry = OwnEntry { deed: Deed::ArchiveDelete, dataset_id: None, resource };
-        append_own(&tx, &task, &[entry]).await?;
-        tx.commit().await?;
+        self.tell(tenant, Deed::ArchiveDelete, Some(archive.resource())).await?;
         self.objects.delete(&archive.object).await?;
         metrics::counter!("drr_audit_archives_deleted_total").increment(1);
         Ok(())
@@ -270,13 +277,23 @@ impl Archivist {
     pub async fn archives(&self) -> Result<Vec<(DueTenant, Vec<Archive>)>> {
         let mut found = Vec::new();
         for tenant in operator::tenants_with_audit_archives(&self.db).await? {
-            let there = self.objects.list(&format!("{FOLDER}/tenant-{}", tenant.tenant())).await?;
-            let tx = self.db.of_due(&tenant).read_trail().await?;
-            let mut archives = store::all(&tx).await?;
-            archives.retain(|archive| there.binary_search(&archive.object).is_ok());
-            found.push((tenant, archives));
+            let recorded = self.recorded(&tenant).await?;
+            found.push((tenant, recorded.there));
         }
         Ok(found)
+    }
+
+    /// Every archive of a tenant.
+    ///
+    /// # Errors
+    /// What the database or the store answer.
+    pub async fn recorded(&self, tenant: &DueTenant) -> Result<Recorded> {
+        let all = store::all(&self.db.of_due(tenant).read_trail().await?).await?;
+        // After the rows: what is recorded was put before.
+        let objects = self.objects.list(&format!("{FOLDER}/tenant-{}", tenant.tenant())).await?;
+        let is_there = |archive: &Archive| objects.binary_search(&archive.object).is_ok();
+        let (there, gone) = all.into_iter().partition(is_there);
+        Ok(Recorded { there, gone })
     }
 }
 

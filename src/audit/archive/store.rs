@@ -9,6 +9,7 @@ use crate::{
     audit::{Class, model::Event},
     db::TenantTx,
     error::{Error, Result},
+    evidence::model::Position,
 };
 
 /// An archive: one part of a month of a tenant's events.
@@ -64,18 +65,53 @@ impl Archive {
         }
     }
 
+    #[cfg(test)]
+    pub(crate) fn of_test(
+        (class, month): (Class, NaiveDate),
+        object: String,
+        events: i64,
+        last_at: DateTime<Utc>,
+        last: Position,
+    ) -> Self {
+        Self {
+            class: class.as_str().to_owned(),
+            month,
+            part: 1,
+            object,
+            events,
+            first_at: last_at,
+            last_at,
+            last_transaction: last.transaction.to_string(),
+            last_sequence: last.sequence,
+            lines_hash: Vec::new(),
+            object_hash: Vec::new(),
+            object_bytes: 0,
+        }
+    }
+
     /// Whether these bytes are the object that was recorded.
     pub(super) fn is_of(&self, stored: &[u8]) -> bool {
         *Sha256::digest(stored) == *self.object_hash
     }
 
     /// The first day after its month.
-    pub(super) fn following(&self) -> NaiveDate {
+    #[must_use]
+    pub fn following(&self) -> NaiveDate {
         self.month.checked_add_months(Months::new(1)).unwrap_or(NaiveDate::MAX)
     }
 
+    /// Where its last event stands in the ledger's order.
+    ///
+    /// # Errors
+    /// [`Error::Internal`] for what is no number.
+    pub fn last(&self) -> Result<Position> {
+        let transaction = self.last_transaction.parse().map_err(Error::internal)?;
+        Ok(Position { transaction, sequence: self.last_sequence })
+    }
+
     /// As the trail names it: with the hash of its lines, which is so in the ledger too.
-    pub(super) fn resource(&self) -> String {
+    #[must_use]
+    pub fn resource(&self) -> String {
         format!("{}#sha256:{}", self.object, hex::encode(&self.lines_hash))
     }
 }

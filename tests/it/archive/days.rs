@@ -55,12 +55,14 @@ fn a_month_goes_when_its_last_event_is_365_days_old_and_is_archived_then() {
             Retained::default()
         );
 
-        // What is left: the call after the month, and what tells of the archives, of each tenant its own.
+        // What is left: the call after the month, and what tells of the archives, of each tenant its own,
+        // and of the month.
         let left = "SELECT tenant_id || ' ' || action FROM audit_event ORDER BY tenant_id COLLATE \"C\", 1";
         assert_eq!(
             strings(&mut story.admin, left).await,
             [
                 "- audit_archive.create",
+                "- audit_month.drop",
                 "acme audit_archive.create",
                 "acme dataset.read",
                 "globex audit_archive.create"
@@ -121,7 +123,7 @@ fn what_was_done_to_schemas_is_kept_for_36_months_and_archives_for_7_years() {
         assert_eq!(none, Retained::default(), "once");
         let told = "SELECT action FROM audit_event WHERE actor_id = 'drr:keeper' ORDER BY sequence";
         let told = strings(&mut story.admin, told).await;
-        assert_eq!(told, ["audit_archive.create", "audit_archive.delete"]);
+        assert_eq!(told, ["audit_archive.create", "audit_month.drop", "audit_archive.delete"]);
         story.app.stop().await;
     });
 }

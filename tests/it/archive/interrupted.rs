@@ -1,56 +1,23 @@
 //! Cut off anywhere, and tampered with: nothing is dropped that was not found whole in an archive.
 
-use std::{
-    path::PathBuf,
-    process::{Command, Output},
-    time::Duration,
-};
+use std::time::Duration;
 
 use drr::audit::{
     archive::Retained,
     hold::{self, Order},
 };
-use sqlx::ConnectOptions;
-use tokio::{task::spawn_blocking, time::timeout};
+use tokio::time::timeout;
 
-use super::{Story, read};
+use super::{
+    Story,
+    program::{answer, complaint, drr, object},
+    read,
+};
 use crate::{
-    app::{MASTER_KEY, settings},
+    app::settings,
     cluster::run,
     door::world::{script, strings},
-    program,
 };
-
-/// The program, on the story's database and objects.
-fn drr(story: &Story, arguments: &[&str]) -> Command {
-    let mut command = program::drr(arguments);
-    command.env("DRR_DATABASE_URL", story.app.database.application().to_url_lossy().as_str());
-    command.env("DRR_KEYS__MASTER_KEY", MASTER_KEY).env("DRR_OBJECTS__URL", &story.objects);
-    command
-}
-
-async fn output(story: &Story, arguments: &[&str]) -> Output {
-    let mut command = drr(story, arguments);
-    spawn_blocking(move || command.output().unwrap()).await.unwrap()
-}
-
-async fn answer(story: &Story, arguments: &[&str]) -> String {
-    let output = output(story, arguments).await;
-    let complaint = String::from_utf8_lossy(&output.stderr);
-    assert!(output.status.success(), "{arguments:?}: {complaint}");
-    String::from_utf8(output.stdout).unwrap()
-}
-
-/// What it says when it fails.
-async fn complaint(story: &Story, arguments: &[&str]) -> String {
-    let output = output(story, arguments).await;
-    assert!(!output.status.success(), "{arguments:?}: {}", String::from_utf8_lossy(&output.stdout));
-    String::from_utf8(output.stderr).unwrap()
-}
-
-fn object(story: &Story, name: &str) -> PathBuf {
-    reqwest::Url::parse(&story.objects).unwrap().to_file_path().unwrap().join(name)
-}
 
 #[test]
 fn killed_between_archive_and_drop_it_goes_on_and_what_was_altered_meanwhile_is_found() {

@@ -3,6 +3,8 @@
 mod days;
 mod holds;
 mod interrupted;
+pub mod program;
+mod verified;
 
 use std::{sync::Arc, time::Duration};
 
