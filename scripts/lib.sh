@@ -141,6 +141,31 @@ ensure_schemathesis() {
   export DRR_TEST_SCHEMATHESIS=$CARGO_TARGET_DIR/schemathesis/bin/st
 }
 
+# What tests make the roots of logs of evidence with, in another one.
+ensure_pymerkle() {
+  ensure_python pymerkle "$top/tests/clients/evidence/requirements.txt" 'import pymerkle'
+  export DRR_TEST_PYMERKLE=$CARGO_TARGET_DIR/pymerkle/bin/python
+}
+
+# The verifier of logs of evidence in Go, built from Debian's own packages: nothing is downloaded besides.
+ensure_go_verifier() {
+  local sources=$top/tests/clients/evidence/main.go program=$CARGO_TARGET_DIR/evidence-verifier
+  local library=/usr/share/gocode
+  export DRR_TEST_VERIFIER=$program
+  if cmp -s "$sources" "$program.go" && [ -x "$program" ]; then
+    return
+  fi
+  if ! command -v go >/dev/null || [ ! -d "$library/src/golang.org/x/mod/sumdb" ]; then
+    can_apt || die "Go and golang.org/x/mod are needed: install golang-go and golang-golang-x-mod-dev"
+    apt golang-go golang-golang-x-mod-dev
+  fi
+  say "building the verifier of evidence"
+  mkdir -p "$CARGO_TARGET_DIR"
+  GO111MODULE=off GOPATH=$library GOFLAGS= GOCACHE=$CARGO_TARGET_DIR/go-cache \
+    go build -o "$program" "$sources" >&2
+  cp "$sources" "$program.go"
+}
+
 # ensure_python NAME REQUIREMENTS IMPORTS: an environment of what REQUIREMENTS pins.
 ensure_python() {
   local folder=$CARGO_TARGET_DIR/$1 requirements=$2 imports=$3

@@ -1,7 +1,9 @@
 //! The evidence ledger: every event is in it once, in order, and what is in it can be shown to anybody.
 
 mod bench;
+mod independent;
 mod interrupted;
+mod others;
 mod proofs;
 mod sequence;
 mod tampering;

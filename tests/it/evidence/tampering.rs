@@ -22,7 +22,7 @@ use crate::{
 const EVENTS: u32 = 700;
 
 /// Real events of a tenant: their leaves are of what they say.
-async fn real_events(app: &TestApp, admin: &mut PgConnection, count: u32) {
+pub async fn real_events(app: &TestApp, admin: &mut PgConnection, count: u32) {
     let sql = format!(
         "INSERT INTO tenant_directory VALUES ('acme') ON CONFLICT DO NOTHING;
          INSERT INTO audit_event (tenant_id, occurred_at, event_id, actor_id, action, result, correlation_id)
@@ -34,7 +34,7 @@ async fn real_events(app: &TestApp, admin: &mut PgConnection, count: u32) {
 }
 
 /// The log as `drr audit verify` sees it.
-async fn checked(app: &TestApp, admin: &mut PgConnection) -> Result<Verified, Fault> {
+pub async fn checked(app: &TestApp, admin: &mut PgConnection) -> Result<Verified, Fault> {
     let objects = &app.objects;
     let db = Db::new(db_settings(app.database.application(), 4));
     let tenants = operator::tenants(&db).await.unwrap();
@@ -59,13 +59,13 @@ async fn event(admin: &mut PgConnection, leaf: i64) -> Uuid {
     sqlx::query(sql).bind(leaf).fetch_one(admin).await.unwrap().get(0)
 }
 
-async fn by_hand(admin: &mut PgConnection, sql: &str) {
+pub async fn by_hand(admin: &mut PgConnection, sql: &str) {
     let sql =
         format!("SET session_replication_role = replica; {sql}; RESET session_replication_role");
     script(admin, &sql).await;
 }
 
-async fn world() -> (TestApp, PgConnection) {
+pub async fn world() -> (TestApp, PgConnection) {
     let app = TestApp::start().await;
     let mut admin = app.admin().await;
     real_events(&app, &mut admin, EVENTS).await;
