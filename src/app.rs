@@ -32,7 +32,7 @@ use crate::{
     config::{self, Limits, Listen},
     db::{Db, DbSettings, maintenance, safety},
     error::Error,
-    evidence::{Signatory, publisher::Publisher, sequencer::Sequencer},
+    evidence::{Signatory, publisher::Publisher, sequencer::Sequencer, witness::Witness},
     graphql,
     http::{
         self, BoundListener, Front, ListenerKind,
@@ -168,6 +168,8 @@ pub struct Evidence {
     pub sequence_every: Option<Duration>,
     /// How often checkpoints are published.
     pub publish_every: Duration,
+    /// Who is asked to cosign them.
+    pub witnesses: Vec<Witness>,
 }
 
 /// Why the program does not start.
@@ -338,9 +340,9 @@ impl App {
             let work = move |stop| streamer.clone().run(every, stop).boxed();
             tasks.spawn(lease::lead(lease, background.clone(), work));
         }
-        let Evidence { signatory, sequence_every, publish_every } = evidence;
+        let Evidence { signatory, sequence_every, publish_every, witnesses } = evidence;
         let sequencer = Sequencer::new(db.clone(), clock.clone(), signatory.clone());
-        let publisher = Publisher::new(db.clone(), clock.clone(), signatory, objects);
+        let publisher = Publisher::new(db.clone(), clock.clone(), signatory, objects, witnesses);
         if let Some(every) = sequence_every {
             let lease = Lease::new(db.clone(), SEQUENCERS_LEASE, &clock);
             let (sequencer, publisher) = (sequencer.clone(), publisher.clone());

@@ -26,18 +26,38 @@ pub enum DeliveryError {
     Sending(#[source] reqwest::Error),
 }
 
+/// Sends `request`, whatever the answer.
+///
+/// # Errors
+/// [`DeliveryError::Sending`].
+pub async fn answered(request: RequestBuilder) -> Result<Response, DeliveryError> {
+    let answer = request.header(header::USER_AGENT, "drr").send().await;
+    answer.map_err(|error| DeliveryError::Sending(error.without_url()))
+}
+
 /// Sends `request`. Any answer but a 2xx is a failure.
 ///
 /// # Errors
 /// [`DeliveryError`].
 pub async fn taken(request: RequestBuilder) -> Result<Response, DeliveryError> {
-    let answer = request.header(header::USER_AGENT, "drr").send().await;
-    let answer = answer.map_err(|error| DeliveryError::Sending(error.without_url()))?;
+    let answer = answered(request).await?;
     if answer.status().is_success() {
         Ok(answer)
     } else {
         Err(DeliveryError::Status(answer.status().as_u16()))
     }
+}
+
+/// What an answer says, up to about `bytes` of it, and up to where it breaks off.
+pub async fn beginning(mut answer: Response, bytes: usize) -> Vec<u8> {
+    let mut read = Vec::new();
+    while let Ok(Some(chunk)) = answer.chunk().await {
+        read.extend_from_slice(&chunk);
+        if read.len() > bytes {
+            break;
+        }
+    }
+    read
 }
 
 /// The address, and a client for it that follows no redirect: whoever answers cannot choose another

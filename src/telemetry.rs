@@ -218,6 +218,10 @@ fn describe() {
         "drr_evidence_checkpoints_published_total",
         "Checkpoints put outside of the database."
     );
+    describe_counter!(
+        "drr_evidence_cosignatures_total",
+        "Checkpoints that a witness was asked to cosign, by witness and result: cosigned, refused, ahead, invalid, away, unproved."
+    );
     describe_gauge!(
         "drr_evidence_lag_seconds",
         Unit::Seconds,

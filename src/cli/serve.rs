@@ -15,7 +15,10 @@ use crate::{
     breach::webhook::{SigningSecret, Webhook},
     clock::SystemClock,
     config::{self, Jwks, Secret, Settings},
-    evidence::{Signatory, SigningKey},
+    evidence::{
+        Signatory, SigningKey,
+        witness::{self, Witness},
+    },
     telemetry,
 };
 
@@ -83,6 +86,7 @@ pub(super) async fn start(
             signatory: signatory(settings)?.into(),
             sequence_every: Some(SEQUENCE_EVERY),
             publish_every: settings.evidence.publish_every,
+            witnesses: witnesses(settings)?,
         },
         clock: Arc::new(SystemClock),
     })
@@ -147,6 +151,16 @@ pub(super) fn signatory(settings: &Settings) -> Result<Signatory, Failure> {
         None => SigningKey::load_or_create(&settings.data_dir.join("credentials/evidence_key"))?,
     };
     Ok(Signatory::new(settings.evidence.origin.as_str(), key)?)
+}
+
+/// Who cosigns checkpoints.
+fn witnesses(settings: &Settings) -> Result<Vec<Witness>, Failure> {
+    let Some(path) = &settings.evidence.witnesses_file else { return Ok(Vec::new()) };
+    let named = |error: &dyn std::fmt::Display| {
+        format!("evidence.witnesses_file {}: {error}", path.display())
+    };
+    let policy = std::fs::read_to_string(path).map_err(|error| named(&error))?;
+    Ok(witness::witnesses(&policy).map_err(|error| named(&error))?)
 }
 
 /// SIGTERM and SIGINT: the program is to end.

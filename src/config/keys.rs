@@ -180,6 +180,7 @@ pub(super) const KEYS: &[Key] = &[
     key("evidence.publish_seconds", Kind::Number(1, 86_400), Some("60")),
     key("evidence.signing_key", Kind::Secret(64), None),
     key("evidence.signing_key_file", Kind::Path, None),
+    key("evidence.witnesses_file", Kind::Path, None),
     key("siem.file", Kind::Path, None),
     key("siem.http_url", Kind::HttpUrl, None),
     key("siem.http_token", Kind::Secret(16), None),

@@ -145,6 +145,8 @@ pub struct Evidence {
     pub publish_every: Duration,
     /// The key that signs checkpoints, as PKCS #8 in PEM.
     pub signing_key: Option<Secret>,
+    /// The policy that names who is asked to cosign them.
+    pub witnesses_file: Option<PathBuf>,
 }
 
 /// Where the audit trail is streamed to.

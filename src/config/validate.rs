@@ -88,7 +88,8 @@ fn evidence(from: &Resolved) -> Result<Evidence, ConfigError> {
     }
     let signing_key = secret(from, "evidence.signing_key")?.map(Secret::new);
     let publish_every = seconds(from, "evidence.publish_seconds")?;
-    Ok(Evidence { origin, publish_every, signing_key })
+    let witnesses_file = from.text("evidence.witnesses_file").map(PathBuf::from);
+    Ok(Evidence { origin, publish_every, signing_key, witnesses_file })
 }
 
 /// A setting's value; the row in the table has checked its text, so a failure names the row.

@@ -24,6 +24,7 @@ mod store;
 mod stored;
 mod trail;
 pub mod verify;
+pub mod witness;
 
 pub use key::{BadKey, SigningKey};
 pub use note::Signatory;

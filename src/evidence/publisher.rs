@@ -1,30 +1,37 @@
 //! Checkpoints outside of the database: whoever rules that cannot rewrite history unseen.
 //!
 //! Each is put under a name of its own and never replaced: `evidence/tenant-<code>/checkpoints/<size>`;
-//! the last one is `evidence/tenant-<code>/checkpoint` besides.
+//! the last one is `evidence/tenant-<code>/checkpoint` besides. Before that the witnesses are asked to
+//! cosign it; it goes out with the cosignatures that came in time, be it none.
 
 use std::{sync::Arc, time::Duration};
 
-use futures::FutureExt;
+use futures::{FutureExt, future::join_all};
+use tokio::time::{Instant, timeout};
 use tokio_util::sync::CancellationToken;
 
 use super::{
     model::BrokenLog,
     note::Signatory,
+    proof::Log,
     store,
     verify::{Fault, Published},
+    witness::{Answer, DEADLINE, Uncosigned, Witness},
 };
 use crate::{
     auth::TenantId,
     clock::SharedClock,
     db::{
-        Db,
+        Db, TenantDb,
         operator::{self, Due, DueTenant},
     },
     error::{Error, Result},
     lease,
     objects::{Created, Objects},
 };
+
+/// How long one witness may hold up a pass; after that it is not asked before the next one.
+const PATIENCE: Duration = Duration::from_secs(10);
 
 /// Publishes the checkpoints of all logs.
 #[derive(Debug, Clone)]
@@ -33,6 +40,7 @@ pub struct Publisher {
     clock: SharedClock,
     signatory: Arc<Signatory>,
     objects: Objects,
+    witnesses: Arc<[Witness]>,
 }
 
 fn folder(tenant: &TenantId) -> String {
@@ -40,15 +48,16 @@ fn folder(tenant: &TenantId) -> String {
 }
 
 impl Publisher {
-    /// One that puts them here.
+    /// One that puts them here, cosigned by these.
     #[must_use]
-    pub const fn new(
+    pub fn new(
         db: Db,
         clock: SharedClock,
         signatory: Arc<Signatory>,
         objects: Objects,
+        witnesses: Vec<Witness>,
     ) -> Self {
-        Self { db, clock, signatory, objects }
+        Self { db, clock, signatory, objects, witnesses: witnesses.into() }
     }
 
     /// A pass every `every`, until `stop`.
@@ -68,8 +77,9 @@ impl Publisher {
     pub async fn pass(&self) -> Result<u64> {
         let due = operator::tenants_with(&self.db, Due::Checkpoints, self.clock.now()).await?;
         let mut published = 0;
+        let mut patience = vec![PATIENCE; self.witnesses.len()];
         for tenant in &due {
-            match self.publish(tenant).await {
+            match self.publish(tenant, &mut patience).await {
                 Ok(()) => published += 1,
                 Err(error) => {
                     tracing::error!(tenant = %tenant.tenant(), ?error, "a checkpoint is not published");
@@ -81,26 +91,97 @@ impl Publisher {
         Ok(published)
     }
 
-    async fn publish(&self, due: &DueTenant) -> Result<()> {
+    async fn publish(&self, due: &DueTenant, patience: &mut [Duration]) -> Result<()> {
         let (db, tenant) = (self.db.of_due(due), due.tenant());
-        let Some(head) = store::head(&db.ledger().await?).await? else { return Ok(()) };
-        let tree = self.signatory.open(tenant, &head.checkpoint).map_err(Error::internal)?;
-        if tree != head.tree() {
+        let Some(log) = Log::read(&db.ledger().await?).await? else { return Ok(()) };
+        let tree = self.signatory.open(tenant, log.checkpoint()).map_err(Error::internal)?;
+        if tree != log.tree() {
             return Err(Error::internal(BrokenLog::OtherTree));
         }
+        let mut checkpoint = self.cosigned(&db, tenant, &log, patience).await?;
         let name = format!("{}/checkpoints/{:020}", folder(tenant), tree.size);
-        if self.objects.create(&name, head.checkpoint.clone().into()).await? == Created::WasThere {
-            let (there, name) = (text(&self.objects, &name).await?, name);
-            if self.signatory.open(tenant, &there).map_err(Error::internal)? != tree {
+        if self.objects.create(&name, checkpoint.clone().into()).await? == Created::WasThere {
+            checkpoint = text(&self.objects, &name).await?;
+            if self.signatory.open(tenant, &checkpoint).map_err(Error::internal)? != tree {
                 return Err(Error::internal(Fault::Forked { name }));
             }
         }
         let last = format!("{}/checkpoint", folder(tenant));
-        self.objects.put(&last, head.checkpoint.clone().into()).await?;
+        self.objects.put(&last, checkpoint.clone().into()).await?;
         let tx = db.ledger().await?;
-        store::published(&tx, tree.size, &head.checkpoint).await?;
+        store::published(&tx, tree.size, &checkpoint).await?;
         tx.commit().await
     }
+
+    /// The checkpoint of a log with the cosignatures of the witnesses, who are asked all at once.
+    async fn cosigned(
+        &self,
+        db: &TenantDb,
+        tenant: &TenantId,
+        log: &Log,
+        patience: &mut [Duration],
+    ) -> Result<String> {
+        let before = log.published().map(|note| (note, self.signatory.open(tenant, note)));
+        let before = before.as_ref();
+        let asked = self.witnesses.iter().zip(patience).map(async |(witness, left)| {
+            let old = match before {
+                Some((note, Ok(tree))) if witness.has_cosigned(note) => tree.size,
+                _ => 0,
+            };
+            if left.is_zero() {
+                return (witness, Err(Uncosigned::Away));
+            }
+            let begun = Instant::now();
+            let answer = timeout(DEADLINE.min(*left), ask(db, witness, log, old)).await;
+            *left = left.saturating_sub(begun.elapsed());
+            (witness, answer.unwrap_or(Err(Uncosigned::Away)))
+        });
+        let mut note = log.checkpoint().to_owned();
+        for (witness, answer) in join_all(asked).await {
+            let result = answer.as_ref().map_or_else(Uncosigned::result, |_| "cosigned");
+            let labels = [("witness", witness.name().to_owned()), ("result", result.to_owned())];
+            metrics::counter!("drr_evidence_cosignatures_total", &labels).increment(1);
+            match answer {
+                Ok(line) => note.push_str(&line),
+                Err(error) => {
+                    let witness = witness.name();
+                    tracing::warn!(witness, %tenant, %error, "a checkpoint is not cosigned");
+                }
+            }
+        }
+        Ok(note)
+    }
+}
+
+/// The cosignature of a witness that is thought to know `old` leaves; if it knows another number, it is
+/// asked once more from there.
+async fn ask(db: &TenantDb, witness: &Witness, log: &Log, old: u64) -> Result<String, Uncosigned> {
+    let known = match ask_from(db, witness, log, old).await? {
+        Answer::Cosigned(line) => return Ok(line),
+        Answer::Knows(known) => known,
+    };
+    if known > log.tree().size {
+        return Err(Uncosigned::Ahead(known));
+    }
+    match ask_from(db, witness, log, known).await? {
+        Answer::Cosigned(line) => Ok(line),
+        // Of as many leaves it knows another log.
+        Answer::Knows(_) => Err(Uncosigned::Refused(409)),
+    }
+}
+
+async fn ask_from(
+    db: &TenantDb,
+    witness: &Witness,
+    log: &Log,
+    old: u64,
+) -> Result<Answer, Uncosigned> {
+    let size = log.tree().size;
+    let proof = match old {
+        0 => Vec::new(),
+        old => log.consistency(&db.ledger().await?, old, size).await?.hashes,
+    };
+    witness.ask(log.checkpoint(), old, &proof).await
 }
 
 async fn text(objects: &Objects, name: &str) -> Result<String> {

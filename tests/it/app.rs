@@ -107,6 +107,7 @@ pub fn assembly(database: &Database<'_>, clock: SharedClock) -> Assembly {
             signatory: SIGNATORY.clone(),
             sequence_every: None,
             publish_every: settings.evidence.publish_every,
+            witnesses: Vec::new(),
         },
         clock,
     }

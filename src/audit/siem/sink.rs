@@ -101,7 +101,7 @@ impl Sink {
                 let body = serde_json::to_vec(&otlp::Request::of(events))?;
                 let answer = receiver.post(JSON, body).await?;
                 // Whoever took them, and then does not say so in time, has them.
-                return Ok(otlp::rejected(&beginning(answer).await));
+                return Ok(otlp::rejected(&outbound::beginning(answer, ANSWER_BYTES).await));
             }
         }
         Ok(0)
@@ -115,15 +115,4 @@ fn lines(events: &[Event]) -> Result<Vec<u8>, serde_json::Error> {
         lines.push(b'\n');
     }
     Ok(lines)
-}
-
-async fn beginning(mut answer: Response) -> Vec<u8> {
-    let mut read = Vec::new();
-    while let Ok(Some(chunk)) = answer.chunk().await {
-        read.extend_from_slice(&chunk);
-        if read.len() > ANSWER_BYTES {
-            break;
-        }
-    }
-    read
 }

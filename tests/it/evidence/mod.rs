@@ -7,6 +7,7 @@ mod others;
 mod proofs;
 mod sequence;
 mod tampering;
+mod witnesses;
 
 use std::collections::BTreeMap;
 
