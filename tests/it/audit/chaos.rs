@@ -1,5 +1,6 @@
 //! Sixteen callers of all kinds, and a program or a database that dies among them: of every call that
-//! was answered there is one event, to one, and none of a call that was never made.
+//! was answered there is one event, to one, and none of a call that was never made; and each is a leaf of
+//! the evidence ledger, once.
 
 use std::{
     collections::HashMap,
@@ -9,17 +10,14 @@ use std::{
     time::Duration,
 };
 
-use drr::{
-    auth::policy::Role,
-    db::embedded::{DATABASE, EmbeddedOptions, EmbeddedPostgres},
-};
+use drr::auth::policy::Role;
 use futures::future::join_all;
 use reqwest::{Client, RequestBuilder};
 use rustix::process::{Signal, pidfd_send_signal};
 use serde_json::json;
 use tokio::{sync::Notify, time::timeout};
 
-use super::{connect, name};
+use super::{behind::Behind, name};
 use crate::{
     app::{KEY, TestApp},
     cluster::run,
@@ -117,20 +115,15 @@ async fn round(folder: &Path, kill: impl FnOnce(&Serving)) -> Sent {
 }
 
 /// The events of each correlation id, of which so many are those of the call.
-async fn trail(folder: &Path) -> HashMap<String, (i64, i64)> {
-    let options = EmbeddedOptions { data_dir: folder.join("data"), bin_dir: None };
-    let options =
-        EmbeddedOptions { bin_dir: std::env::var_os("DRR_PG_BIN").map(Into::into), ..options };
-    let server = EmbeddedPostgres::start(options).await.unwrap();
-    let mut admin = connect(&server.superuser_options(DATABASE)).await;
+async fn trail(behind: &mut Behind) -> HashMap<String, (i64, i64)> {
     let sql = "SELECT correlation_id, count(*), count(*) FILTER (WHERE event_id = call_id)
                  FROM audit_event WHERE call_id IS NOT NULL GROUP BY 1";
-    let rows: Vec<(String, i64, i64)> = sqlx::query_as(sql).fetch_all(&mut admin).await.unwrap();
-    server.stop().await.unwrap();
+    let rows: Vec<(String, i64, i64)> =
+        sqlx::query_as(sql).fetch_all(&mut behind.admin).await.unwrap();
     rows.into_iter().map(|(call, all, own)| (call, (all, own))).collect()
 }
 
-// D34, D35
+// D34, D35, D36
 #[test]
 fn every_answered_call_has_one_event_whatever_dies() {
     run(async {
@@ -149,7 +142,8 @@ fn every_answered_call_has_one_event_whatever_dies() {
         last.signal(Signal::TERM);
         assert_eq!(last.ended().0, Some(0));
 
-        let trail = trail(folder).await;
+        let mut behind = Behind::open(&folder.join("data")).await;
+        let trail = trail(&mut behind).await;
         let answered = sent.values().filter(|answered| **answered).count();
         assert!(answered >= 3 * ANSWERS, "{answered}");
         for (call, answered) in &sent {
@@ -160,5 +154,8 @@ fn every_answered_call_has_one_event_whatever_dies() {
         for call in trail.keys() {
             assert!(sent.contains_key(call), "{call} was never made");
         }
+        // And every one is in the ledger, once.
+        assert!(behind.assert_every_event_is_a_leaf().await >= answered as u64);
+        behind.close().await;
     });
 }

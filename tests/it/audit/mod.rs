@@ -1,8 +1,11 @@
 //! The audit trail: every call leaves one event, whatever becomes of it.
 
+mod backlog;
+mod behind;
 mod bench;
 mod calls;
 mod chaos;
+mod full;
 mod sockets;
 mod spool;
 

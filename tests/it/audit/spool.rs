@@ -15,7 +15,7 @@ use crate::{
 /// What needs no database: who is calling.
 const ME: &str = "{ me { role } }";
 
-async fn ask(app: &TestApp, call: &str) -> (u16, serde_json::Value) {
+pub async fn ask(app: &TestApp, call: &str) -> (u16, serde_json::Value) {
     let request = app.http.post(app.public("/graphql")).header("x-correlation-id", call);
     let request = request.bearer_auth(app.token("acme", Role::Reader));
     let answer = request.json(&json!({ "query": ME })).send().await.unwrap();
@@ -23,7 +23,7 @@ async fn ask(app: &TestApp, call: &str) -> (u16, serde_json::Value) {
 }
 
 /// The correlation ids of the trail, in the order in which it was written.
-async fn written(admin: &mut PgConnection) -> Vec<String> {
+pub async fn written(admin: &mut PgConnection) -> Vec<String> {
     let sql = "SELECT correlation_id FROM audit_event ORDER BY sequence";
     sqlx::query_scalar(sql).fetch_all(admin).await.unwrap()
 }
