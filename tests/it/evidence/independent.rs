@@ -22,18 +22,18 @@ fn acme() -> TenantId {
     TenantId::parse("acme").unwrap()
 }
 
-fn key() -> String {
+pub fn key() -> String {
     SIGNATORY.verifier_key(&acme())
 }
 
 /// The texts of the checkpoints that are outside of the database, the smallest tree first.
-async fn checkpoints(app: &TestApp) -> Vec<String> {
+pub async fn checkpoints(app: &TestApp) -> Vec<String> {
     let found = published(&app.objects, &acme()).await.unwrap();
     found.into_iter().map(|(_, text)| text).collect()
 }
 
 /// Events in which every field says something, some of them in letters that JSON has to escape.
-async fn odd_events(admin: &mut PgConnection) {
+pub async fn odd_events(admin: &mut PgConnection) {
     let sql = "INSERT INTO audit_event (tenant_id, occurred_at, event_id, call_id, actor_id, action, also,
             dataset_id, resource, result, error_code, correlation_id, interface, operation_name,
             document_hash, token_hash, duration_us, row_count, calls, class)

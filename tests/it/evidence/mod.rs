@@ -5,6 +5,7 @@ mod independent;
 mod interrupted;
 mod others;
 mod proofs;
+mod proven;
 mod sequence;
 mod tampering;
 mod witnesses;
