@@ -257,7 +257,7 @@ fn the_log_is_there_as_static_files_by_the_names_of_the_standard() {
         let (mut nodes, mut level) = (Vec::new(), 0);
         let widths = |count: u64| {
             let whole = (0..count / 256).map(|index| (index, 256));
-            let rest = (count % 256 > 0).then_some((count / 256, count % 256));
+            let rest = (!count.is_multiple_of(256)).then_some((count / 256, count % 256));
             whole.chain(rest).collect::<Vec<_>>()
         };
         let named = |index: u64, width| {
