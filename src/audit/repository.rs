@@ -43,6 +43,8 @@ pub enum Deed {
     MonthDrop,
     /// It is about to delete an archive that is kept no longer.
     ArchiveDelete,
+    /// Somebody took events out, with what shows that they are in the ledger.
+    TrailExport,
     /// Somebody placed a legal hold.
     HoldPlace,
     /// Somebody released one.
@@ -61,6 +63,7 @@ impl Deed {
             Self::AuditArchive => "audit_archive.create",
             Self::MonthDrop => "audit_month.drop",
             Self::ArchiveDelete => "audit_archive.delete",
+            Self::TrailExport => "audit_trail.export",
             Self::HoldPlace => "legal_hold.place",
             Self::HoldRelease => "legal_hold.release",
         }
@@ -93,6 +96,12 @@ impl<'c> OwnTask<'c> {
     #[must_use]
     pub fn keeper(clock: &'c dyn Clock, now: DateTime<Utc>) -> Self {
         Self::new("drr:keeper", "keep", clock, now)
+    }
+
+    /// What takes events out for those who check them.
+    #[must_use]
+    pub fn exporter(clock: &'c dyn Clock, now: DateTime<Utc>) -> Self {
+        Self::new("drr:exporter", "export", clock, now)
     }
 
     // No token's subject begins with `drr:` (`auth::subject`), so nobody can be taken for one.

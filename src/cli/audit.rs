@@ -6,7 +6,7 @@ use chrono::{DateTime, NaiveDate, NaiveTime, Utc};
 use clap::{Args, Subcommand};
 use uuid::Uuid;
 
-use super::{Common, Failure, database::Database, explained, output, retain, tail, verify};
+use super::{Common, Failure, database::Database, explained, export, output, retain, tail, verify};
 use crate::{
     audit::{
         archive::Archivist,
@@ -33,6 +33,10 @@ enum Action {
     Verify(verify::Arguments),
     /// Show the public key of a tenant's log, as verifiers of signed notes take it.
     Key(verify::Arguments),
+    /// Put a tenant's events into a bundle that anybody can check.
+    Export(export::Arguments),
+    /// Check such a bundle; needs nothing else.
+    VerifyExport(export::Verification),
     /// Archive and drop the months that are kept no longer, and delete archives that are not.
     Retain(retain::Arguments),
     /// Show the last events of a trail, and go on with what comes.
@@ -124,6 +128,8 @@ pub(super) async fn run(common: &Common, arguments: Arguments) -> Result<(), Fai
         }
         Action::Tail(arguments) => return tail::run(common, &arguments).await,
         Action::Verify(arguments) => return verify::run(common, &arguments).await,
+        Action::Export(arguments) => return export::run(common, &arguments).await,
+        Action::VerifyExport(arguments) => return export::verify(&arguments),
         Action::Key(arguments) => return verify::key(common, &arguments),
         Action::Archive(action) => Kept::Archive(action),
         Action::Hold(action) => Kept::Hold(action),
@@ -209,7 +215,13 @@ async fn holds(db: &Db, action: Hold) -> Result<(), Failure> {
 }
 
 async fn named(db: &Db, whose: &Whose) -> Result<DueTenant, Failure> {
-    let Some(code) = &whose.tenant else { return Ok(DueTenant::none()) };
+    match &whose.tenant {
+        Some(code) => tenant_named(db, code).await,
+        None => Ok(DueTenant::none()),
+    }
+}
+
+pub(super) async fn tenant_named(db: &Db, code: &str) -> Result<DueTenant, Failure> {
     let tenants = operator::tenants(db).await.map_err(explained)?;
     let found = tenants.into_iter().find(|tenant| tenant.tenant().as_str() == code);
     Ok(found.ok_or_else(|| format!("there is no tenant {code}"))?)

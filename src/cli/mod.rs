@@ -5,6 +5,7 @@ mod config;
 mod database;
 mod demo;
 mod development;
+mod export;
 mod import;
 mod keys;
 mod migrate;

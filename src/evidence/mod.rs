@@ -11,6 +11,7 @@
 //! whose checkpoint is not signed by this key, or does not fit its tiles, is not appended to.
 
 mod entries;
+pub mod export;
 pub mod files;
 pub mod graphql;
 pub mod key;

@@ -66,10 +66,18 @@ impl Signatory {
     pub fn sign(&self, tenant: &TenantId, tree: Tree) -> Result<String, BrokenLog> {
         let origin = self.origin(tenant);
         let text = Checkpoint::new(&origin, tree.size, Hash(tree.root), "").map_err(malformed)?;
-        let text = text.to_bytes();
+        self.sign_text(tenant, &text.to_bytes())
+    }
+
+    /// A note with the signature of a tenant's log. Its text must be none that a checkpoint can have.
+    ///
+    /// # Errors
+    /// [`BrokenLog::Checkpoint`] for what no note can say.
+    pub(super) fn sign_text(&self, tenant: &TenantId, text: &[u8]) -> Result<String, BrokenLog> {
+        let origin = self.origin(tenant);
         let id = signed_note::key_id(&origin, &self.typed_public());
-        let signature = Signature::new(origin, id, self.key.sign(&text)).map_err(malformed)?;
-        let note = Note::new(&text, &[signature]).map_err(malformed)?;
+        let signature = Signature::new(origin, id, self.key.sign(text)).map_err(malformed)?;
+        let note = Note::new(text, &[signature]).map_err(malformed)?;
         String::from_utf8(note.to_bytes()).map_err(malformed)
     }
 
@@ -78,17 +86,40 @@ impl Signatory {
     /// # Errors
     /// [`BrokenLog::Checkpoint`] if it is no checkpoint of this log, or not signed by this key.
     pub fn open(&self, tenant: &TenantId, text: &str) -> Result<Tree, BrokenLog> {
-        let verifier = StandardVerifier::new(&self.verifier_key(tenant)).map_err(malformed)?;
-        let note = Note::from_bytes(text.as_bytes()).map_err(malformed)?;
-        let known: Box<dyn Verifier> = Box::new(verifier);
-        note.verify(&VerifierList::new(vec![known])).map_err(malformed)?;
-        let checkpoint = Checkpoint::from_bytes(note.text())
-            .map_err(|error| BrokenLog::Checkpoint(error.to_string()))?;
-        if checkpoint.origin() != self.origin(tenant) {
-            return Err(BrokenLog::Checkpoint("it is another log's".to_owned()));
-        }
-        Ok(Tree { size: checkpoint.size(), root: checkpoint.hash().0 })
+        tree(&self.verifier_key(tenant), text.as_bytes())
     }
+}
+
+/// The name of the log that a verifier key is of.
+#[must_use]
+pub fn name(verifier_key: &str) -> &str {
+    verifier_key.split_once('+').map_or(verifier_key, |(name, _)| name)
+}
+
+/// The text of a note that is signed by the key of a log.
+///
+/// # Errors
+/// [`BrokenLog::Checkpoint`] if it is no note, or not signed by this key.
+pub fn opened(verifier_key: &str, note: &[u8]) -> Result<Vec<u8>, BrokenLog> {
+    let verifier = StandardVerifier::new(verifier_key).map_err(malformed)?;
+    let note = Note::from_bytes(note).map_err(malformed)?;
+    let known: Box<dyn Verifier> = Box::new(verifier);
+    note.verify(&VerifierList::new(vec![known])).map_err(malformed)?;
+    Ok(note.text().to_vec())
+}
+
+/// What a checkpoint says of the log of this key.
+///
+/// # Errors
+/// [`BrokenLog::Checkpoint`] if it is no checkpoint of this log, or not signed by this key.
+pub fn tree(verifier_key: &str, checkpoint: &[u8]) -> Result<Tree, BrokenLog> {
+    let text = opened(verifier_key, checkpoint)?;
+    let checkpoint =
+        Checkpoint::from_bytes(&text).map_err(|error| BrokenLog::Checkpoint(error.to_string()))?;
+    if checkpoint.origin() != name(verifier_key) {
+        return Err(BrokenLog::Checkpoint("it is another log's".to_owned()));
+    }
+    Ok(Tree { size: checkpoint.size(), root: checkpoint.hash().0 })
 }
 
 fn malformed(error: impl std::fmt::Display) -> BrokenLog {

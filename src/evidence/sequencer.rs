@@ -119,6 +119,13 @@ impl Sequencer {
         }
     }
 
+    /// Appends all that there is of one tenant.
+    pub(super) async fn catch_up(&self, tenant: &DueTenant) -> Result<()> {
+        let db = self.db.of_due(tenant);
+        while self.chunk(&db).await? > 0 {}
+        Ok(())
+    }
+
     /// One transaction; answers how many leaves it appended.
     async fn chunk(&self, db: &TenantDb) -> Result<u64> {
         let tx = db.ledger().await?;

@@ -134,6 +134,59 @@ pub(super) async fn trail(
 }
 
 #[derive(Debug, FromQueryResult)]
+struct TileOf {
+    tile: Option<i64>,
+}
+
+#[derive(Serialize)]
+struct Place {
+    place: usize,
+    transaction: String,
+    sequence: i64,
+}
+
+// The tile of an event is the first one that ends at it or after it.
+const TILES_OF: &str = "
+SELECT (SELECT tile FROM evidence_tile
+         WHERE level = 0
+           AND (last_transaction, last_sequence) >= (transaction::xid8, sequence)
+         ORDER BY last_transaction, last_sequence LIMIT 1) AS tile
+  FROM jsonb_to_recordset($1) AS asked (place bigint, transaction text, sequence bigint)
+ ORDER BY place";
+
+/// The tiles of leaves that events at these places are in; none for those in no complete one.
+pub(super) async fn tiles_of(tx: &TenantTx, places: &[Position]) -> Result<Vec<Option<u64>>> {
+    let place = |(place, at): (usize, &Position)| {
+        let (transaction, sequence) = (at.transaction.to_string(), at.sequence);
+        Place { place, transaction, sequence }
+    };
+    let asked: Vec<_> = places.iter().enumerate().map(place).collect();
+    let rows: Vec<TileOf> = tx.query_sql(TILES_OF, [records(&asked)?]).await?;
+    let tile = |row: TileOf| row.tile.map(u64::try_from).transpose().map_err(Error::internal);
+    rows.into_iter().map(tile).collect()
+}
+
+#[derive(Debug, FromQueryResult)]
+struct Count {
+    events: i64,
+}
+
+const UNSEQUENCED: &str = "
+SELECT count(*) AS events FROM audit_event
+ WHERE (transaction_id, sequence) > (
+         SELECT coalesce(max(last_transaction), '0'), coalesce(max(last_sequence), 0)
+           FROM evidence_head)
+   AND ($1::timestamptz IS NULL OR occurred_at >= $1)
+   AND ($2::timestamptz IS NULL OR occurred_at < $2)";
+
+/// How many events of a range are in no log yet.
+pub(super) async fn unsequenced(tx: &TenantTx, range: Range) -> Result<u64> {
+    let rows: Vec<Count> =
+        tx.query_sql(UNSEQUENCED, [range.since.into(), range.until.into()]).await?;
+    Ok(rows.first().map_or(0, |row| row.events.unsigned_abs()))
+}
+
+#[derive(Debug, FromQueryResult)]
 struct Told {
     resource: Option<String>,
 }

@@ -94,6 +94,17 @@ impl<'t> Trail<'t> {
         Ok(())
     }
 
+    /// The next events, so many at most; none after the last.
+    pub(super) async fn batch(&mut self, most: usize) -> Result<Vec<Kept>> {
+        let mut batch = Vec::new();
+        while batch.len() < most {
+            self.look().await?;
+            let Some(next) = self.ahead.pop_front() else { break };
+            batch.push(next);
+        }
+        Ok(batch)
+    }
+
     async fn next(&mut self) -> Result<Option<Kept>> {
         loop {
             self.read().await?;

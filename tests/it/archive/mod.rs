@@ -1,6 +1,7 @@
 //! The end of the audit trail's months: archived, read back, dropped; held; and the end of the archives.
 
 mod days;
+mod exported;
 mod holds;
 mod interrupted;
 pub mod program;
