@@ -16,7 +16,7 @@ use drr::evidence::{
     },
 };
 use flate2::{Compression, read::GzDecoder, write::GzEncoder};
-use serde_json::Value;
+use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
 use super::{
@@ -28,6 +28,7 @@ use crate::{
     app::SIGNATORY,
     cluster::run,
     door::world::{script, strings},
+    evidence::others::Others,
 };
 
 type Files = Vec<(String, Vec<u8>)>;
@@ -103,7 +104,7 @@ fn root(evidence: &Value, size: u64) -> Vec<u8> {
     root
 }
 
-fn place() -> (tempfile::TempDir, PathBuf) {
+pub fn place() -> (tempfile::TempDir, PathBuf) {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("acme.tar.gz");
     (folder, path)
@@ -159,6 +160,38 @@ fn a_bundle_has_every_event_of_its_time_with_what_proves_it() {
         story.stand_at(story.day(367));
         let (_folder, next) = place();
         assert_eq!(export(&story, (None, None), &next).await.unwrap().events, 1_512);
+        story.app.stop().await;
+    });
+}
+
+// S17, D36
+#[test]
+fn a_bundle_is_good_by_what_others_wrote() {
+    let Some(others) = Others::found() else { return };
+    run(async {
+        let story = archived().await;
+        story.stand_at(story.day(366));
+        let (_folder, path) = place();
+        export(&story, (None, None), &path).await.unwrap();
+        let files = unpacked(&path);
+        let text = |at: usize| std::str::from_utf8(&files[at].1).unwrap();
+        let lines = lines(&files);
+        let inclusion = lines.iter().map(|line| {
+            let evidence = &line["unmapped"]["evidence"];
+            let leaf = STANDARD.encode(evidence["leaf"].as_str().unwrap());
+            json!({ "Leaf": leaf, "Index": evidence["leaf_index"], "Proof": evidence["inclusion_proof"] })
+        });
+        let inclusion: Vec<_> = inclusion.collect();
+        let request = json!({ "Key": text(1).trim(), "Note": text(2), "Inclusion": inclusion });
+        let expected: Vec<_> = (0..lines.len()).map(|at| format!("inclusion {at}")).collect();
+        let expected = std::iter::once("note").chain(expected.iter().map(String::as_str));
+        others.check(request).await.assert_good(&expected.collect::<Vec<_>>());
+        // Signed by the same key, and no checkpoint.
+        let manifest = others.check(json!({ "Key": text(1).trim(), "Note": text(0) })).await;
+        assert_eq!(manifest.refused["note"], "not a checkpoint of this log");
+        let other = text(0).replacen("\"events\": 1", "\"events\": 2", 1);
+        let changed = others.check(json!({ "Key": text(1).trim(), "Note": other })).await;
+        assert_ne!(changed.refused["note"], manifest.refused["note"]);
         story.app.stop().await;
     });
 }

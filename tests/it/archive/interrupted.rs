@@ -12,6 +12,7 @@ use super::{
     Story,
     program::{answer, complaint, drr, object},
     read,
+    verified::{checked, good},
 };
 use crate::{
     app::settings,
@@ -128,6 +129,9 @@ fn killed_between_object_and_record_it_takes_what_is_there_and_never_writes_over
         let parts =
             "SELECT part || ' ' || events FROM audit_archive WHERE tenant_id = '-' ORDER BY part";
         assert_eq!(strings(&mut story.admin, parts).await, ["1 1", "2 1"]);
+        // Both parts are read, beside what tells of them and of the month.
+        story.settled().await;
+        assert_eq!(checked(&story, "-").await, good(5, 2, 0));
         story.app.stop().await;
     });
 }

@@ -1,5 +1,6 @@
 //! The end of the audit trail's months: archived, read back, dropped; held; and the end of the archives.
 
+mod bench;
 mod days;
 mod exported;
 mod holds;

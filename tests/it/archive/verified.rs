@@ -1,5 +1,6 @@
 //! Events in archives are checked like those in the database; what was deleted is missing, and no more.
 
+use chrono::{Days, Months};
 use drr::{
     config::Retention,
     evidence::{
@@ -13,7 +14,7 @@ use sha2::{Digest, Sha256};
 use sqlx::{AssertSqlSafe, Executor};
 
 use super::{
-    Story,
+    Story, instant,
     program::{object, output},
 };
 use crate::{
@@ -23,7 +24,7 @@ use crate::{
 };
 
 /// A tenant's log as `drr audit verify` sees it.
-async fn checked(story: &Story, tenant: &str) -> Result<Verified, Fault> {
+pub async fn checked(story: &Story, tenant: &str) -> Result<Verified, Fault> {
     let (db, tenant) = (story.db(), story.tenant(tenant).await);
     let outside = published(&story.app.objects, tenant.tenant()).await.unwrap();
     let archivist = story.app.archivist().clone();
@@ -37,7 +38,7 @@ async fn checked(story: &Story, tenant: &str) -> Result<Verified, Fault> {
     }
 }
 
-const fn good(leaves: u64, archived: u64, gone: u64) -> Result<Verified, Fault> {
+pub const fn good(leaves: u64, archived: u64, gone: u64) -> Result<Verified, Fault> {
     Ok(Verified { leaves, archived, gone, published: 0 })
 }
 
@@ -174,6 +175,30 @@ fn an_event_that_is_changed_in_an_archive_is_named_though_all_hashes_fit() {
             script(&mut story.admin, back).await;
         }
         assert_eq!(checked(&story, "acme").await, good(11, 6, 0));
+        story.app.stop().await;
+    });
+}
+
+// D36
+#[test]
+fn months_that_overlap_in_the_ledger_are_read_in_its_order() {
+    run(async {
+        let mut story = archived().await;
+        // Late for the month that is gone: it goes with the next one, which began before.
+        let late = format!(
+            "INSERT INTO audit_event (tenant_id, occurred_at, event_id, actor_id, action, result, correlation_id)
+             VALUES ('acme', '{}', gen_random_uuid(), 'somebody', 'x.read', 'SUCCESS', 'late')",
+            story.month
+        );
+        script(&mut story.admin, late).await;
+        story.settled().await;
+        let next = instant(story.following() + Months::new(1)) + Days::new(365);
+        story.stand_at(next);
+        let done = story.app.archivist().retain(settings().retention, next, false).await.unwrap();
+        assert_eq!(done.dropped.len(), 1);
+        story.settled().await;
+        // Leaves 0–2, 5, 7 and 9 are of the first month, 3 and the late one of the second.
+        assert_eq!(checked(&story, "acme").await, good(13, 8, 0));
         story.app.stop().await;
     });
 }

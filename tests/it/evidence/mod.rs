@@ -3,7 +3,7 @@
 mod bench;
 mod independent;
 mod interrupted;
-mod others;
+pub mod others;
 mod proofs;
 mod proven;
 mod sequence;
