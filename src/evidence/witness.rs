@@ -15,6 +15,8 @@ use crate::outbound::{self, OutboundError};
 pub(super) const DEADLINE: Duration = Duration::from_secs(3);
 /// The longest answer that is looked at, in bytes.
 const ANSWER_BYTES: usize = 64 * 1_024;
+/// Witnesses at the most: tools read no note with more than 100 signatures.
+const MOST: usize = 64;
 /// What stands before the public key in a verifier key: Ed25519 (C2SP tlog-cosignature).
 const ED25519_COSIGNER: u8 = 4;
 /// Bytes of the time in a cosignature.
@@ -48,6 +50,8 @@ enum BadLine {
     Key,
     #[error("names the key of another line")]
     Twice,
+    #[error("is one witness too many: {MOST} are asked at the most")]
+    TooMany,
     #[error("{0}")]
     Address(#[from] OutboundError),
 }
@@ -112,6 +116,9 @@ pub fn witnesses(policy: &str) -> Result<Vec<Witness>, BadPolicy> {
                 let Some(address) = address.first() else { continue };
                 if found.iter().any(|other| other.key == key) {
                     return Err(bad(BadLine::Twice));
+                }
+                if found.len() == MOST {
+                    return Err(bad(BadLine::TooMany));
                 }
                 let address = format!("{}/add-checkpoint", address.trim_end_matches('/'));
                 let (client, url) = outbound::client(&address, DEADLINE)

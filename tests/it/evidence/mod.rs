@@ -1,6 +1,7 @@
 //! The evidence ledger: every event is in it once, in order, and what is in it can be shown to anybody.
 
 mod bench;
+mod cosigner;
 mod independent;
 mod interrupted;
 pub mod others;

@@ -2,201 +2,32 @@
 //! behind, ahead, or shown another log than they know.
 
 use std::{
-    collections::BTreeMap,
-    fmt::Write,
-    sync::{
-        Arc, Mutex,
-        atomic::{AtomicU64, Ordering},
-    },
+    sync::Arc,
     time::{Duration, Instant},
 };
 
-use aws_lc_rs::{
-    rand::SystemRandom,
-    signature::{Ed25519KeyPair, KeyPair},
-};
-use axum::{
-    Router,
-    extract::State,
-    http::{StatusCode, header},
-    response::{IntoResponse, Response},
-    routing::post,
-};
-use base64::{Engine, engine::general_purpose::STANDARD};
 use drr::{
-    auth::TenantId,
-    evidence::{note::Tree, publisher::published, verify::Verified, witness::witnesses},
+    auth::{TenantId, policy::Role},
+    clock::SystemClock,
+    evidence::{
+        Signatory, SigningKey, note::Tree, publisher::published, verify::Verified,
+        witness::witnesses,
+    },
 };
-use serde_json::json;
-use signed_note::{Note, StandardVerifier, VerifierList, key_id};
+use rustix::process::Signal;
+use serde_json::{Value, json};
 use sqlx::{PgConnection, Row};
-use tlog_tiles::{
-    checkpoint::Checkpoint,
-    tlog::{Hash, check_tree},
-};
-use tokio::{net::TcpListener, task::JoinHandle};
 
 use super::{
+    cosigner::{Manner, Witness},
     others::Others,
     tampering::{by_hand, checked, real_events},
 };
 use crate::{
-    app::{SIGNATORY, TestApp},
+    app::{KEY, SIGNATORY, TestApp},
     cluster::run,
+    program::{Serving, serve},
 };
-
-/// What a witness does when it is asked.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Manner {
-    Good,
-    /// It answers nothing.
-    Slow,
-    /// It signs with a key that is not its own.
-    WrongKey,
-    /// It signs what it was not shown.
-    OtherText,
-    /// It answers so, and looks at nothing.
-    Says(u16, &'static str),
-}
-
-/// A witness of the logs of the tests, by C2SP tlog-witness.
-struct Witness {
-    name: String,
-    key: Ed25519KeyPair,
-    manner: Mutex<Manner>,
-    /// What it signed last of each log.
-    seen: Mutex<BTreeMap<String, Tree>>,
-    /// What it was asked, and what it answered.
-    asked: Mutex<Vec<(String, u16)>>,
-    time: AtomicU64,
-}
-
-fn pair() -> Ed25519KeyPair {
-    let document = Ed25519KeyPair::generate_pkcs8v1(&SystemRandom::new()).unwrap();
-    Ed25519KeyPair::from_pkcs8_maybe_unchecked(document.as_ref()).unwrap()
-}
-
-fn typed(key: &Ed25519KeyPair) -> Vec<u8> {
-    [&[4], key.public_key().as_ref()].concat()
-}
-
-/// A log's own key, by which a checkpoint of it is known.
-fn log_of(origin: &str) -> Option<StandardVerifier> {
-    let tenant = TenantId::parse(origin.strip_prefix("drr.example/evidence/")?).ok()?;
-    Some(StandardVerifier::new(&SIGNATORY.verifier_key(&tenant)).unwrap())
-}
-
-impl Witness {
-    fn new(name: &str) -> Arc<Self> {
-        Arc::new(Self {
-            name: name.to_owned(),
-            key: pair(),
-            manner: Mutex::new(Manner::Good),
-            seen: Mutex::default(),
-            asked: Mutex::default(),
-            time: AtomicU64::new(1_796_000_000),
-        })
-    }
-
-    fn verifier_key(&self) -> String {
-        let typed = typed(&self.key);
-        format!("{}+{:08x}+{}", self.name, key_id(&self.name, &typed), STANDARD.encode(typed))
-    }
-
-    /// Listens at `address`; whoever ends the task ends the witness.
-    async fn listen(self: &Arc<Self>, address: &str) -> (String, JoinHandle<()>) {
-        let listener = TcpListener::bind(address).await.unwrap();
-        let address = listener.local_addr().unwrap().to_string();
-        let routes = Router::new()
-            .route("/of/logs/add-checkpoint", post(add_checkpoint))
-            .with_state(self.clone());
-        (address, tokio::spawn(async move { axum::serve(listener, routes).await.unwrap() }))
-    }
-
-    /// The line of a policy that names it.
-    fn line(&self, address: &str) -> String {
-        format!("witness {} {} http://{address}/of/logs/\n", self.name, self.verifier_key())
-    }
-
-    fn is(&self, manner: Manner) {
-        *self.manner.lock().unwrap() = manner;
-    }
-
-    fn size(&self) -> Option<u64> {
-        self.seen.lock().unwrap().get("drr.example/evidence/acme").map(|tree| tree.size)
-    }
-
-    /// The old sizes that it was asked from, and what it answered, since the last time.
-    fn asked(&self) -> Vec<(u64, u16)> {
-        let asked = std::mem::take(&mut *self.asked.lock().unwrap());
-        let old = |body: &str| body.lines().next().unwrap()["old ".len()..].parse().unwrap();
-        asked.iter().map(|(body, answer)| (old(body), *answer)).collect()
-    }
-
-    /// What it answers to a request: a status, and a text.
-    fn judge(&self, body: &str) -> (u16, String) {
-        let (head, note) = body.split_once("\n\n").unwrap();
-        let mut head = head.lines();
-        let old: u64 = head.next().unwrap().strip_prefix("old ").unwrap().parse().unwrap();
-        let proof: Vec<Hash> = head.map(|line| Hash::parse_hash(line).unwrap()).collect();
-        let note = Note::from_bytes(note.as_bytes()).unwrap();
-        let checkpoint = Checkpoint::from_bytes(note.text()).unwrap();
-        let Some(log) = log_of(checkpoint.origin()) else { return (404, String::new()) };
-        if note.verify(&VerifierList::new(vec![Box::new(log)])).is_err() {
-            return (403, String::new());
-        }
-        let new = Tree { size: checkpoint.size(), root: checkpoint.hash().0 };
-        let mut seen = self.seen.lock().unwrap();
-        let known = seen.get(checkpoint.origin()).copied();
-        let size = known.map_or(0, |tree| tree.size);
-        if old > new.size {
-            return (400, String::new());
-        } else if old != size || known.is_some_and(|tree| tree.size == new.size && tree != new) {
-            return (409, format!("{size}\n"));
-        }
-        let shown = match known {
-            None => proof.is_empty(),
-            Some(tree) => {
-                let (root, before) = (Hash(new.root), Hash(tree.root));
-                check_tree(&proof, new.size, root, tree.size, before).is_ok()
-            }
-        };
-        if !shown {
-            return (422, String::new());
-        }
-        seen.insert(checkpoint.origin().to_owned(), new);
-        (200, self.cosign(note.text()))
-    }
-
-    /// Its cosignature, among others that nobody asked for.
-    fn cosign(&self, text: &[u8]) -> String {
-        let manner = *self.manner.lock().unwrap();
-        let key = if manner == Manner::WrongKey { &pair() } else { &self.key };
-        // Each at another time, so that no two are the same.
-        let time = self.time.fetch_add(1, Ordering::Relaxed);
-        let text = std::str::from_utf8(text).unwrap();
-        let text = if manner == Manner::OtherText { "another\n" } else { text };
-        let signature = key.sign(format!("cosignature/v1\ntime {time}\n{text}").as_bytes());
-        let id = key_id(&self.name, &typed(&self.key)).to_be_bytes();
-        let own = [&id[..], &time.to_be_bytes(), signature.as_ref()].concat();
-        let mut lines = format!("\u{2014} other.example {}\n", STANDARD.encode([7; 76]));
-        writeln!(lines, "\u{2014} {} {}", self.name, STANDARD.encode(own)).unwrap();
-        lines
-    }
-}
-
-async fn add_checkpoint(State(witness): State<Arc<Witness>>, body: String) -> Response {
-    let manner = *witness.manner.lock().unwrap();
-    let (status, text) = match manner {
-        Manner::Slow => std::future::pending().await,
-        Manner::Says(status, text) => (status, text.to_owned()),
-        _ => witness.judge(&body),
-    };
-    witness.asked.lock().unwrap().push((body, status));
-    let status = StatusCode::from_u16(status).unwrap();
-    let kind = if status == StatusCode::CONFLICT { "text/x.tlog.size" } else { "text/plain" };
-    (status, [(header::CONTENT_TYPE, kind)], text).into_response()
-}
 
 /// A service whose checkpoints these witnesses are asked to cosign.
 async fn watched(policy: &str) -> (TestApp, PgConnection) {
@@ -265,7 +96,8 @@ fn checkpoints_are_cosigned_by_witnesses_that_see_the_log_grow() {
         }
         // Each time it is known what they know.
         let asked = [(0, 200), (3, 200), (703, 200), (704, 200)];
-        assert_eq!((first.asked(), second.asked()), (asked.to_vec(), asked.to_vec()));
+        let bodies = first.bodies();
+        assert_eq!(second.asked(), asked);
         assert_eq!(counted(&app, "one.example/w", "cosigned").await, 4);
         // An instance that died before it could remember what it had published: that stands.
         by_hand(&mut admin, "UPDATE evidence_head SET published_size = 0, published = NULL").await;
@@ -281,6 +113,21 @@ fn checkpoints_are_cosigned_by_witnesses_that_see_the_log_grow() {
                 let request = json!({ "Key": key, "Note": note, "Witnesses": keys });
                 let good = ["note", "witness one.example/w", "witness two.example/w"];
                 others.check(request).await.assert_good(&good);
+            }
+            // What the witness was shown, with each checkpoint as it was published before.
+            for (at, (body, _)) in bodies.iter().enumerate() {
+                let (head, asked) = body.split_once("\n\n").unwrap();
+                let proof: Vec<&str> = head.lines().skip(1).collect();
+                let older =
+                    at.checked_sub(1).map(|at| json!({ "Note": notes[at], "Proof": proof }));
+                assert!(notes[at].starts_with(asked) && (older.is_some() || proof.is_empty()));
+                let mut request = json!({ "Key": key, "Note": asked });
+                if let Some(older) = older {
+                    request["Older"] = older;
+                    others.check(request).await.assert_good(&["note", "consistency"]);
+                } else {
+                    others.check(request).await.assert_good(&["note"]);
+                }
             }
             // A cosignature is of one checkpoint.
             let (text, _) = notes[1].split_once("\n\n").unwrap();
@@ -431,4 +278,62 @@ fn a_policy_that_cannot_be_understood_is_refused_with_its_line() {
         let error = witnesses(&policy).unwrap_err().to_string();
         assert!(error.starts_with("line 2 ") && error.contains(why), "{line}: {error}");
     }
+    let line = |n: i32| {
+        let key = Witness::new("w").verifier_key();
+        format!("witness {n} {key} https://one.example\n")
+    };
+    let many: String = (1..=65).map(line).collect();
+    let error = witnesses(&many).unwrap_err().to_string();
+    assert!(error.starts_with("line 65 is one witness too many"), "{error}");
+}
+
+// D44
+#[test]
+fn the_program_asks_the_witnesses_that_its_settings_name() {
+    run(async {
+        let folder = tempfile::tempdir().unwrap();
+        let named = |name: &str, text: &str| {
+            let path = folder.path().join(name);
+            std::fs::write(&path, text).unwrap();
+            path
+        };
+        let pem = SigningKey::generate_pem().unwrap();
+        let own = Arc::new(Signatory::new("drr", SigningKey::parse(&pem).unwrap()).unwrap());
+        let witness = Witness::of("one.example/w", own.clone());
+        let (address, _listening) = witness.listen("127.0.0.1:0").await;
+        let program = |policy: &str| {
+            let mut command = serve(folder.path());
+            command
+                .env("DRR_EVIDENCE__SIGNING_KEY_FILE", named("key", &pem))
+                .env("DRR_EVIDENCE__PUBLISH_SECONDS", "1")
+                .env("DRR_EVIDENCE__WITNESSES_FILE", named("policy", policy));
+            command
+        };
+        let refused = program("quorum none\nwitness one\n").output().unwrap();
+        assert!(!refused.status.success());
+        let said = String::from_utf8_lossy(&refused.stderr).into_owned();
+        assert!(said.contains("evidence.witnesses_file") && said.contains("line 2"), "{said}");
+
+        let serving = Serving::start(program(&witness.line(&address)));
+        let token = KEY.sign(&TestApp::request("acme", Role::Reader), &SystemClock).unwrap();
+        let request = reqwest::Client::new().post(format!("http://{}/graphql", serving.public));
+        let query = json!({ "query": "{ me { role } }" });
+        let answer = request.bearer_auth(token).json(&query).send().await.unwrap();
+        assert!(answer.json::<Value>().await.unwrap().get("errors").is_none());
+        let published = folder.path().join("data/objects/evidence/tenant-acme/checkpoint");
+        let begun = Instant::now();
+        let note = loop {
+            match std::fs::read_to_string(&published) {
+                Ok(note) => break note,
+                Err(_) => tokio::time::sleep(Duration::from_millis(20)).await,
+            }
+            assert!(begun.elapsed() < Duration::from_secs(60), "nothing is published");
+        };
+        serving.signal(Signal::TERM);
+        assert_eq!(serving.ended().0, Some(0));
+        let acme = TenantId::parse("acme").unwrap();
+        let tree = own.open(&acme, &note).unwrap();
+        assert_eq!((tree.size, signers(&note)), (1, vec!["drr/acme", "one.example/w"]));
+        assert_eq!(witness.seen.lock().unwrap()["drr/acme"], tree);
+    });
 }
