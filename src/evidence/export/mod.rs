@@ -176,7 +176,10 @@ impl Exporter {
         let key = format!("{}\n", self.signatory.verifier_key(tenant.tenant()));
         let had = |archive: Archive| (archive.object, archive.events.unsigned_abs());
         let deleted = deleted.into_iter().map(had).collect();
-        let checkpoint = log.checkpoint().to_owned();
+        // The one that was published has what witnesses added, if it is of the same tree.
+        let of_tree = |text: &&str| self.signatory.open(tx.tenant(), text) == Ok(log.tree());
+        let published = log.published().filter(of_tree);
+        let checkpoint = published.unwrap_or(log.checkpoint()).to_owned();
         Ok(Gathered { key, checkpoint, events, told, lines, deleted })
     }
 

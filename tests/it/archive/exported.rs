@@ -196,6 +196,43 @@ fn a_bundle_is_good_by_what_others_wrote() {
     });
 }
 
+// D36
+#[test]
+fn what_witnesses_added_to_the_checkpoint_goes_with_a_bundle() {
+    run(async {
+        let mut story = archived().await;
+        story.stand_at(story.day(366));
+        let acme = drr::auth::TenantId::parse("acme").unwrap();
+        let checkpoint = "SELECT checkpoint FROM evidence_head WHERE tenant_id = 'acme'";
+        let checkpoint = strings(&mut story.admin, checkpoint).await.remove(0);
+        let tree = SIGNATORY.open(&acme, &checkpoint).unwrap();
+        let other = SigningKey::parse(&SigningKey::generate_pem().unwrap()).unwrap();
+        let witness = Signatory::new("witness.example", other).unwrap();
+        let cosigned = witness.sign(&acme, tree).unwrap();
+        let cosigned = format!("{checkpoint}{}\n", cosigned.lines().last().unwrap());
+        let publish = |size: u64| {
+            format!(
+                "UPDATE evidence_head SET published = '{cosigned}', published_size = {size} WHERE tenant_id = 'acme'"
+            )
+        };
+        script(&mut story.admin, publish(tree.size)).await;
+        let exported = async || {
+            let (_folder, path) = place();
+            export(&story, (None, None), &path).await.unwrap();
+            check(std::fs::File::open(&path).unwrap(), Some(&key()), None).unwrap();
+            String::from_utf8(unpacked(&path).remove(2).1).unwrap()
+        };
+        assert_eq!(exported().await, cosigned);
+        // The log has gone on since: the bundle is in it, and the proofs are for what it is now.
+        story.stand_at(story.day(367));
+        let later = exported().await;
+        assert!(
+            !later.contains("witness.example") && SIGNATORY.open(&acme, &later).unwrap() != tree
+        );
+        story.app.stop().await;
+    });
+}
+
 // S17
 #[test]
 fn a_bundle_of_a_time_has_what_happened_then_and_tells_what_is_kept_no_longer() {
