@@ -6,7 +6,7 @@ use std::{
     collections::HashMap,
     net::SocketAddr,
     path::Path,
-    sync::atomic::{AtomicBool, AtomicUsize, Ordering},
+    sync::atomic::{AtomicBool, Ordering},
     time::Duration,
 };
 
@@ -15,7 +15,8 @@ use futures::future::join_all;
 use reqwest::{Client, RequestBuilder};
 use rustix::process::{Signal, pidfd_send_signal};
 use serde_json::json;
-use tokio::{sync::Notify, time::timeout};
+use sqlx::PgConnection;
+use tokio::{sync::watch, time::timeout};
 
 use super::{behind::Behind, name};
 use crate::{
@@ -59,38 +60,64 @@ fn request(http: &Client, to: SocketAddr, kind: usize, number: usize) -> Request
     }
 }
 
-/// What one caller sent, and whether it was answered.
-type Sent = HashMap<String, bool>;
+/// What one caller sent, and the status that it was answered with.
+pub type Sent = HashMap<String, Option<u16>>;
 
 /// How far a round is.
 #[derive(Default)]
-struct Round {
-    answered: AtomicUsize,
-    enough: Notify,
-    killed: AtomicBool,
+pub struct Round {
+    /// Calls that were answered, and those of them that were answered with 503.
+    answered: watch::Sender<(usize, usize)>,
+    over: AtomicBool,
 }
 
-/// Calls until something dies; every fifth call is broken off after some time.
+impl Round {
+    /// Waits until so many more calls were answered, so many of them with 503.
+    pub async fn more(&self, answered: usize, unavailable: usize) {
+        let mut counts = self.answered.subscribe();
+        let begun = *counts.borrow();
+        let enough =
+            counts.wait_for(|now| now.0 - begun.0 >= answered && now.1 - begun.1 >= unavailable);
+        let enough = timeout(Duration::from_secs(120), enough).await;
+        enough.expect("too few were answered").unwrap();
+    }
+
+    /// Has the callers end.
+    pub fn end(&self) {
+        self.over.store(true, Ordering::Release);
+    }
+
+    /// Sixteen callers of all kinds until the end.
+    pub async fn calls(&self, to: SocketAddr) -> Sent {
+        let http = Client::new();
+        let callers = (0..CALLERS).map(|caller| calls(&http, to, caller, self));
+        join_all(callers).await.into_iter().flatten().collect()
+    }
+}
+
+/// Calls until the end; every fifth call is broken off after some time.
 async fn calls(http: &Client, to: SocketAddr, caller: usize, round: &Round) -> Sent {
     let mut sent = Sent::new();
     for number in 0.. {
-        if round.killed.load(Ordering::Acquire) {
+        if round.over.load(Ordering::Acquire) {
             break;
         }
         let call = name();
         let request = request(http, to, number + caller, caller * 1_000_000 + number);
         let whole = async {
             let answer = request.header("x-correlation-id", &call).send().await?;
-            answer.bytes().await
+            let status = answer.status().as_u16();
+            answer.bytes().await.map(|_| status)
         };
         let patience =
             if number % 5 == 4 { Duration::from_millis(3) } else { Duration::from_secs(60) };
-        let answer = timeout(patience, whole).await;
-        sent.insert(call, matches!(answer, Ok(Ok(_))));
-        if matches!(answer, Ok(Ok(_)))
-            && round.answered.fetch_add(1, Ordering::AcqRel) + 1 == ANSWERS
-        {
-            round.enough.notify_one();
+        let answer = timeout(patience, whole).await.ok().and_then(Result::ok);
+        sent.insert(call, answer);
+        if let Some(status) = answer {
+            round.answered.send_modify(|counts| {
+                counts.0 += 1;
+                counts.1 += usize::from(status == 503);
+            });
         }
     }
     sent
@@ -100,26 +127,22 @@ async fn round(folder: &Path, kill: impl FnOnce(&Serving)) -> Sent {
     let mut command = serve(folder);
     command.env("DRR_DATABASE__ACQUIRE_TIMEOUT_MS", "60000");
     let serving = Serving::start(command);
-    let (to, http) = (serving.public, Client::new());
     let round = Round::default();
-    let callers = (0..CALLERS).map(|caller| calls(&http, to, caller, &round));
     let killed = async {
-        let enough = timeout(Duration::from_secs(120), round.enough.notified()).await;
-        enough.expect("too few were answered");
+        round.more(ANSWERS, 0).await;
         kill(&serving);
-        round.killed.store(true, Ordering::Release);
+        round.end();
     };
-    let (sent, ()) = tokio::join!(join_all(callers), killed);
+    let (sent, ()) = tokio::join!(round.calls(serving.public), killed);
     serving.ended();
-    sent.into_iter().flatten().collect()
+    sent
 }
 
 /// The events of each correlation id, of which so many are those of the call.
-async fn trail(behind: &mut Behind) -> HashMap<String, (i64, i64)> {
+pub async fn trail(admin: &mut PgConnection) -> HashMap<String, (i64, i64)> {
     let sql = "SELECT correlation_id, count(*), count(*) FILTER (WHERE event_id = call_id)
                  FROM audit_event WHERE call_id IS NOT NULL GROUP BY 1";
-    let rows: Vec<(String, i64, i64)> =
-        sqlx::query_as(sql).fetch_all(&mut behind.admin).await.unwrap();
+    let rows: Vec<(String, i64, i64)> = sqlx::query_as(sql).fetch_all(admin).await.unwrap();
     rows.into_iter().map(|(call, all, own)| (call, (all, own))).collect()
 }
 
@@ -143,13 +166,14 @@ fn every_answered_call_has_one_event_whatever_dies() {
         assert_eq!(last.ended().0, Some(0));
 
         let mut behind = Behind::open(&folder.join("data")).await;
-        let trail = trail(&mut behind).await;
-        let answered = sent.values().filter(|answered| **answered).count();
+        let trail = trail(&mut behind.admin).await;
+        let answered = sent.values().flatten().count();
         assert!(answered >= 3 * ANSWERS, "{answered}");
         for (call, answered) in &sent {
             let (all, own) = trail.get(call).copied().unwrap_or_default();
             // Of one that was not answered it is not known whether it was begun.
-            assert!(own == 1 || (!answered && all == 0), "{call}: {own} of {all}, {answered}");
+            let good = own == 1 || (answered.is_none() && all == 0);
+            assert!(good, "{call}: {own} of {all}, {answered:?}");
         }
         for call in trail.keys() {
             assert!(sent.contains_key(call), "{call} was never made");

@@ -1,15 +1,21 @@
 //! A spool on a disk that is full: a small file system of memory, which only root can make.
 
-use std::{fs, path::Path, process::Command};
+use std::{fs, path::Path, process::Command, time::Duration};
 
 use drr::auth::policy::Role;
 use serde_json::json;
 
 use super::{
-    awaited, events, let_in, lock_out, name,
+    awaited,
+    chaos::{Round, trail},
+    count, events, let_in, lock_out, name,
     spool::{ask, written},
 };
-use crate::{app::TestApp, cluster::run};
+use crate::{
+    app::TestApp,
+    cluster::run,
+    evidence::{settle, tampering::checked},
+};
 
 /// A file system of its own, which goes with this.
 struct Disk(tempfile::TempDir);
@@ -103,6 +109,63 @@ fn on_a_full_disk_calls_are_refused_and_nothing_that_was_answered_is_missing() {
         assert_eq!(events(&mut admin, &call).await.len(), 1);
         let token = app.token("acme", Role::Reader);
         app.data(&token, "{ datasets { nodes { id } } }", json!({})).await;
+        app.stop().await;
+    });
+}
+
+// D34, D36: whatever comes together, the calls that were answered are the events, to one.
+#[test]
+fn sixteen_callers_on_a_disk_that_fills_up_have_one_event_for_every_answer() {
+    let Some(disk) = Disk::mount(256 << 10) else { return };
+    run(async {
+        let folder = disk.path().join("spool");
+        let app = TestApp::with(|assembly| {
+            assembly.audit.spool_dir = folder.clone();
+            // Whoever needs the database is told soon that it is away.
+            assembly.database.acquire_timeout = Duration::from_millis(500);
+        });
+        let app = app.await;
+        let round = Round::default();
+        let events = async {
+            round.more(100, 0).await;
+            lock_out(&app).await;
+            round.more(100, 0).await;
+            disk.fill();
+            round.more(100, 100).await;
+            disk.make_space();
+            round.more(100, 0).await;
+            let_in(&app).await;
+            round.more(100, 0).await;
+            round.end();
+        };
+        let (sent, ()) = tokio::join!(round.calls(app.public_address()), events);
+        // All that waits on the disk is delivered before the end, or at the next start.
+        let (database, clock) = (app.database.reopened(), app.clock.clone());
+        app.stop().await;
+        let again = TestApp::launch(database.reopened(), clock.clone(), |assembly| {
+            assembly.audit.spool_dir = folder;
+        });
+        again.await.unwrap().stop().await;
+        let app = TestApp::launch(database, clock, |_| ()).await.unwrap();
+        let mut admin = app.admin().await;
+        let trail = trail(&mut admin).await;
+        let mut refused = 0;
+        for (call, answer) in &sent {
+            let (all, own) = trail.get(call).copied().unwrap_or_default();
+            // Of one that was refused, and of one that was not answered, there may be none.
+            let may_lack = matches!(answer, None | Some(503));
+            assert!(own == 1 || (may_lack && all == 0), "{call}: {own} of {all}, {answer:?}");
+            refused += usize::from(answer.is_some() && all == 0);
+        }
+        assert!(refused >= 50, "{refused} of {}", sent.len());
+        for call in trail.keys() {
+            assert!(sent.contains_key(call), "{call} was never made");
+        }
+        settle(app.sequencer(), &mut admin).await;
+        let leaves = checked(&app, &mut admin).await.unwrap().leaves;
+        let sql = "SELECT count(*) FROM audit_event WHERE tenant_id = 'acme'";
+        let there = count(&mut admin, sql).await;
+        assert_eq!(leaves, u64::try_from(there).unwrap());
         app.stop().await;
     });
 }

@@ -8,7 +8,7 @@ pub mod others;
 mod proofs;
 mod proven;
 mod sequence;
-mod tampering;
+pub mod tampering;
 mod witnesses;
 
 use std::collections::BTreeMap;
