@@ -240,3 +240,20 @@ ensure_chromium() {
   fi
   export DRR_TEST_CHROMIUM=$chromium DRR_TEST_WEB_NODE=$top/web/node_modules/.bin/node
 }
+
+# A Redis for tests, which start and end it themselves. Debian's package of tools has the program, under
+# the name of one of its checks, and no service that would be started.
+ensure_redis() {
+  DRR_TEST_REDIS=$(command -v redis-server) || DRR_TEST_REDIS=$top/target/redis/redis-server
+  if [ ! -x "$DRR_TEST_REDIS" ]; then
+    if ! can_apt; then
+      say "no redis-server, and none can be installed: tests with it are skipped"
+      unset DRR_TEST_REDIS
+      return
+    fi
+    command -v redis-check-rdb >/dev/null || apt redis-tools
+    mkdir -p "${DRR_TEST_REDIS%/*}"
+    ln -sf "$(command -v redis-check-rdb)" "$DRR_TEST_REDIS"
+  fi
+  export DRR_TEST_REDIS
+}

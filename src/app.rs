@@ -2,7 +2,7 @@
 //!
 //! Nothing is served before the database was found safe ([`crate::db::safety`]).
 
-use std::{borrow::Cow, io, net::SocketAddr, sync::Arc, time::Duration};
+use std::{borrow::Cow, net::SocketAddr, sync::Arc, time::Duration};
 
 use axum::Router;
 use futures::{
@@ -19,19 +19,16 @@ use crate::{
     audit::{
         Recorder,
         archive::Archivist,
-        recorder::{Recording, SpoolError},
+        recorder::Recording,
         siem::{Sink, Streamer},
     },
-    auth::{
-        KeySettings, KeySource, PseudonymKey, RevocationList, TokenVerifier, VerifierSettings,
-        jwks::JwksSettingsError, verifier::VerifierSettingsError,
-    },
+    auth::{KeySettings, KeySource, PseudonymKey, RevocationList, TokenVerifier, VerifierSettings},
     breach::{delivery::Deliverer, sweeper::Sweeper, webhook::Webhook},
+    cache::{Answers, News, Remote, Stamps},
     change::announcer::Announcer,
     clock::SharedClock,
     config::{self, Limits, Listen},
     db::{Db, DbSettings, maintenance, safety},
-    error::Error,
     evidence::{Signatory, publisher::Publisher, sequencer::Sequencer, witness::Witness},
     graphql,
     http::{
@@ -39,7 +36,6 @@ use crate::{
         authentication::Authentication,
         graphql::{BrokenManifest, Intake, Taken, Trusted},
         operations::{self, NotReady, Operations, ReadinessCheck},
-        rest::BrokenResource,
         subgraph::Execution,
         subscription::Subscriptions,
     },
@@ -48,10 +44,13 @@ use crate::{
     live::Hub,
     objects::Objects,
     retention::{self, Retention},
-    telemetry::{self, TelemetryError},
+    telemetry::{self},
 };
+pub use refused::StartError;
+use refused::cause;
 use routes::Routes;
 
+mod refused;
 mod routes;
 
 /// How long a readiness check may take.
@@ -92,6 +91,8 @@ pub struct Assembly {
     pub graphql: config::Graphql,
     /// What is kept for how long.
     pub retention: Retention,
+    /// How many answers are kept.
+    pub cache: config::Cache,
     /// Where audit events wait while the database is away.
     pub audit: config::Audit,
     /// What is kept outside of the database.
@@ -172,49 +173,6 @@ pub struct Evidence {
     pub witnesses: Vec<Witness>,
 }
 
-/// Why the program does not start.
-#[derive(Debug, thiserror::Error)]
-pub enum StartError {
-    /// The database is not safe to serve from.
-    #[error("the database is not safe to serve from: {0}")]
-    Unsafe(#[from] safety::UnsafeDatabase),
-    /// The partitions ahead could not be made.
-    #[error("the partitions of the coming months cannot be made: {}", cause(.0))]
-    Partitions(#[source] Error),
-    /// The settings of the key set are wrong.
-    #[error("the key set's settings are wrong: {0}")]
-    Keys(#[from] JwksSettingsError),
-    /// The settings of the verifier are wrong.
-    #[error("the token settings are wrong: {0}")]
-    Verifier(#[from] VerifierSettingsError),
-    /// An address cannot be listened on.
-    #[error("cannot listen on {address} ({listener}): {source}")]
-    Listen {
-        /// Which listener.
-        listener: &'static str,
-        /// Where.
-        address: SocketAddr,
-        /// The system's answer.
-        source: io::Error,
-    },
-    /// A resource of REST does not fit the graph.
-    #[error(transparent)]
-    Rest(#[from] BrokenResource),
-    /// The list of trusted documents cannot be used.
-    #[error(transparent)]
-    Trusted(#[from] BrokenManifest),
-    /// Audit events have no place to wait in.
-    #[error(transparent)]
-    Spool(#[from] SpoolError),
-    /// There are no metrics.
-    #[error(transparent)]
-    Telemetry(#[from] TelemetryError),
-}
-
-fn cause(error: &Error) -> String {
-    std::error::Error::source(error).map_or_else(|| error.to_string(), ToString::to_string)
-}
-
 /// The service, running.
 #[derive(Debug)]
 pub struct App {
@@ -259,6 +217,7 @@ impl App {
             limits,
             graphql,
             retention,
+            cache,
             audit,
             vault,
             database,
@@ -278,7 +237,19 @@ impl App {
         let internal = bind(ListenerKind::Internal, listen.internal).await?;
         let operations = bind(ListenerKind::Operations, listen.operations).await?;
 
-        let db = Db::new(database);
+        let stamps = Arc::new(Stamps::default());
+        let remote = cache
+            .redis_url
+            .as_ref()
+            .map(|url| Remote::new(url.expose(), clock.clone()))
+            .transpose()?;
+        let mut news = News::new(clock.new_id(), stamps.clone());
+        if let Some(remote) = &remote {
+            remote.connect().await;
+            news = news.shared(remote.clone());
+        }
+        let news = Arc::new(news);
+        let db = Db::new(database).observed_by(news.clone());
         safety::verify(&db).await?;
         maintenance::ensure_partitions(&db, clock.now()).await.map_err(StartError::Partitions)?;
 
@@ -358,10 +329,19 @@ impl App {
         }
         let (recorder, recording) =
             Recorder::start(db.clone(), &audit.spool_dir, audit.spool_bytes)?;
+        tasks.spawn(news.run(db.clone(), background.clone()));
         let hub = Arc::new(Hub::default());
         tasks.spawn(hub.clone().run(db.clone(), background.clone()));
         let graph = graphql::subgraph();
-        let execution = Execution::new(authentication.clone(), graph.clone(), limits.graphql_cost);
+        let mut execution =
+            Execution::new(authentication.clone(), graph.clone(), limits.graphql_cost);
+        if cache.bytes > 0 {
+            let answers = Answers::new(stamps, cache.bytes, cache.longest);
+            execution = execution.keeping(match remote {
+                Some(remote) => answers.shared(remote),
+                None => answers,
+            });
+        }
         let subscriptions = Subscriptions::new(
             authentication.clone(),
             execution.clone(),

@@ -18,6 +18,7 @@ use crate::{
         Principal,
         policy::{self, Operation},
     },
+    cache::Lifetime,
     clock::SharedClock,
     db::{Db, TenantDb},
     error::Result,
@@ -34,6 +35,7 @@ pub struct Call {
     correlation_id: Arc<str>,
     record: Arc<Record>,
     changes: Arc<AtomicU64>,
+    lifetime: Lifetime,
     attempt: Option<Arc<Attempt>>,
     is_internal: bool,
 }
@@ -59,6 +61,7 @@ impl Call {
             correlation_id,
             record,
             changes: Arc::default(),
+            lifetime: Lifetime::default(),
             attempt: None,
             is_internal: false,
         }
@@ -109,10 +112,24 @@ impl Call {
         &self.db
     }
 
-    /// When the call began. Everything in one answer is judged at this one instant.
+    /// When the call began. Everything in one answer is judged at this one instant. An answer that
+    /// depends on it is not kept; see [`Self::judged_at`].
     #[must_use]
-    pub const fn now(&self) -> DateTime<Utc> {
+    pub fn now(&self) -> DateTime<Utc> {
+        self.lifetime.is_over();
         self.now
+    }
+
+    /// The same, for those who say until when a judgement stands ([`Self::lifetime`]).
+    #[must_use]
+    pub const fn judged_at(&self) -> DateTime<Utc> {
+        self.now
+    }
+
+    /// Until when the answer holds if nothing is written.
+    #[must_use]
+    pub const fn lifetime(&self) -> &Lifetime {
+        &self.lifetime
     }
 
     /// The id that ties this call's log lines, audit events and answer together.
@@ -156,6 +173,9 @@ impl Call {
     /// [`Error::Forbidden`](crate::error::Error::Forbidden).
     pub fn authorize(&self, operation: Operation) -> Result<()> {
         self.record.asked(operation);
+        if !operation.is_of_rows() {
+            self.lifetime.is_over();
+        }
         let allowed = policy::authorize(&self.principal, operation);
         allowed.inspect_err(|_| self.record.denied(operation))
     }

@@ -3,11 +3,11 @@
 //! The house, and the only ways through it:
 //!
 //! ```text
-//! main → cli → app → { http, graphql, auth, db }
-//! http → auth, graphql
+//! main → cli → app → { http, graphql, auth, db, cache }
+//! http → auth, graphql, cache
 //! graphql roots → <feature>::graphql → { model, loader, repository }
 //! loader → repository → { db::TenantTx, entity, model }
-//! db → auth::principal
+//! cache → db → auth::principal
 //! ```
 //!
 //! A feature (`dataset`, `refresh`, `freshness`, `breach`, `change`, `history`, `lineage`, `audit`,
@@ -21,6 +21,7 @@ pub mod audit;
 pub mod auth;
 pub mod batch;
 pub mod breach;
+pub mod cache;
 pub mod call;
 pub mod change;
 pub mod cli;

@@ -126,6 +126,27 @@ fn describe() {
         "drr_rls_anomalies_total",
         "Statements that row-level security or the grants refused."
     );
+    describe_counter!(
+        "drr_cache_requests_total",
+        "Queries, by what became of them: `kept` (answered as before), `waited` (for somebody who asked \
+         for the same), `shared` (another instance made it), `made` (and kept, if possible), `never` \
+         (their answer cannot be kept)."
+    );
+    describe_counter!(
+        "drr_cache_redis_total",
+        "What Redis was asked, and what became of it: `answered`, `refused`, `slow`, `not_connected`, \
+         `left_alone`."
+    );
+    describe_counter!(
+        "drr_cache_redis_left_alone_total",
+        "Times at which Redis was left alone for a while."
+    );
+    describe_counter!(
+        "drr_cache_invalidations_total",
+        "Writes after which kept answers do not count."
+    );
+    describe_counter!("drr_cache_evictions_total", "Answers that made room for others.");
+    describe_gauge!("drr_cache_bytes", Unit::Bytes, "What kept answers take.");
     describe_counter!("drr_audit_events_total", "Audit events that are durable.");
     describe_counter!("drr_audit_groups_total", "Statements that wrote audit events of calls.");
     describe_gauge!(

@@ -162,6 +162,35 @@ impl Record {
         found.document_hash = Some(hash);
     }
 
+    /// What was asked of the table of rights, in the order of the first one and then of the table.
+    #[must_use]
+    pub fn operations(&self) -> Vec<Operation> {
+        let first = self.found().first;
+        let asked = self.asked.load(Ordering::Relaxed);
+        let others = Operation::ALL.into_iter().filter(|operation| {
+            Some(*operation) != first && asked & (1 << (*operation as u64)) != 0
+        });
+        first.into_iter().chain(others).collect()
+    }
+
+    /// The dataset that it is about, if it is one, and what else.
+    #[must_use]
+    pub fn subject(&self) -> (Option<Uuid>, Option<String>) {
+        let found = self.found();
+        let dataset_id = match found.dataset {
+            About::One(dataset_id) => Some(dataset_id),
+            About::None | About::Many => None,
+        };
+        (dataset_id, found.resource.clone())
+    }
+
+    /// The name of the operation, and the hash of the document.
+    #[must_use]
+    pub fn asked_by(&self) -> (Option<String>, Option<[u8; 32]>) {
+        let found = self.found();
+        (found.operation_name.clone(), found.document_hash)
+    }
+
     /// What counts the rows that the database answers for it.
     #[must_use]
     pub const fn rows(&self) -> &Arc<AtomicU64> {
@@ -217,12 +246,8 @@ impl Record {
         let denied = found.denied.filter(|_| outcome.error_code() == Some(ErrorCode::Forbidden));
         let operation = denied.or(found.first).map(Operation::as_str);
         let action = found.action.or(operation).or(found.otherwise).unwrap_or("request");
-        let dataset_id = match found.dataset {
-            About::One(dataset_id) => Some(dataset_id),
-            About::None | About::Many => None,
-        };
-        let resource = found.resource.clone();
         drop(found);
+        let (dataset_id, resource) = self.subject();
         let asked = self.asked.load(Ordering::Relaxed);
         let also = Operation::ALL
             .into_iter()

@@ -87,6 +87,12 @@ impl Operation {
         Self::SchemaCompose,
     ];
 
+    /// Whether what it reads is another one only after a write to the tenant's rows, or by time.
+    #[must_use]
+    pub const fn is_of_rows(self) -> bool {
+        matches!(self, Self::DatasetRead | Self::FreshnessRead | Self::BreachRead | Self::RunRead)
+    }
+
     /// The stable name, as the audit trail and the metrics write it.
     #[must_use]
     pub const fn as_str(self) -> &'static str {

@@ -17,6 +17,7 @@ use crate::{
     dataset::{graphql::Dataset, model::Domain},
     error::{Error, Result},
     graphql::{
+        AGES_HOLD,
         annotations::{ListSize, page},
         call,
         connection::{Connection, Page, Place, is_possible_instant},
@@ -199,7 +200,14 @@ impl Breach {
 
     /// For how many whole seconds it lasted, or lasts by now.
     async fn duration_seconds(&self, context: &Context<'_>) -> Result<i32> {
-        let end = self.0.resolved_at.unwrap_or(call(context)?.now());
+        let end = match self.0.resolved_at {
+            Some(at) => at,
+            None => {
+                let (call, now) = (call(context)?, call(context)?.judged_at());
+                call.lifetime().ends(now + AGES_HOLD);
+                now
+            }
+        };
         Ok(i32::try_from((end - self.0.opened_at).num_seconds()).unwrap_or(i32::MAX).max(0))
     }
 
@@ -220,7 +228,10 @@ pub(crate) async fn mute(context: &Context<'_>, dataset_id: Uuid) -> Result<Opti
     let call = call(context)?;
     call.authorize(Operation::BreachRead)?;
     let mute = shared::<Mutes>(context)?.load(dataset_id).await?;
-    let mute = mute.filter(|mute| mute.muted_until > call.now());
+    let mute = mute.filter(|mute| mute.muted_until > call.judged_at());
+    if let Some(mute) = &mute {
+        call.lifetime().ends(mute.muted_until);
+    }
     Ok(mute.map(|mute| FreshnessMute {
         until: mute.muted_until,
         reason: mute.mute_reason.unwrap_or_default(),

@@ -133,7 +133,7 @@ impl Announcer {
 
     /// One transaction; nothing if there was nothing to do.
     async fn chunk(&self, db: &TenantDb, now: DateTime<Utc>) -> Result<Option<Told>> {
-        let tx = db.write().await?;
+        let tx = db.repeat().await?;
         if !store::is_waiting(&tx, now).await? {
             return Ok(None);
         }

@@ -72,6 +72,7 @@ pub(super) async fn start(
         limits: settings.limits,
         graphql: settings.graphql.clone(),
         retention: settings.retention,
+        cache: settings.cache.clone(),
         audit: settings.audit.clone(),
         vault: Vault { objects, keys: encryption, retain_every: Some(RETAIN_EVERY) },
         database: database.settings(settings),

@@ -24,6 +24,9 @@ pub(super) enum Kind {
     Secret(usize),
     /// The address of a PostgreSQL server: secret as soon as it carries a password.
     DatabaseUrl,
+    /// The address of a Redis, over TLS, or in clear on this machine only: secret as soon as it carries a
+    /// password.
+    RedisUrl,
 }
 
 /// One setting.
@@ -54,6 +57,10 @@ impl Key {
             Kind::HttpUrl => "an https:// address (http:// only to this machine)".into(),
             Kind::ObjectsUrl => "file:///folder or s3://bucket/prefix".into(),
             Kind::Secret(bytes) => format!("a secret of at least {bytes} bytes"),
+            Kind::RedisUrl => {
+                "a Redis address such as rediss://user@host:6379 (redis:// only to this machine)"
+                    .into()
+            }
             Kind::DatabaseUrl => {
                 "a PostgreSQL address such as postgres://user@host/name?sslmode=verify-full".into()
             }
@@ -70,6 +77,7 @@ impl Key {
                 text.parse::<u64>().is_ok_and(|number| (low..=high).contains(&number))
             }
             Kind::HttpUrl => is_safe_http_url(text),
+            Kind::RedisUrl => is_safe_redis_url(text),
             Kind::ObjectsUrl => is_objects_url(text),
             Kind::Secret(bytes) => text.len() >= bytes,
             Kind::DatabaseUrl => super::DatabaseUrl::parse(text.to_owned()).is_some(),
@@ -77,16 +85,26 @@ impl Key {
     }
 }
 
+/// Whether an address is on this machine. Of a scheme that the standard does not know, the host is a name
+/// whatever it is.
+fn is_local(url: &url::Url) -> bool {
+    let host = url.host_str().unwrap_or_default();
+    let bare = host.trim_start_matches('[').trim_end_matches(']');
+    let address = bare.parse::<std::net::IpAddr>();
+    host == "localhost" || address.is_ok_and(|address| address.is_loopback())
+}
+
 fn is_safe_http_url(text: &str) -> bool {
     let Ok(url) = url::Url::parse(text) else { return false };
-    let local = match url.host() {
-        Some(url::Host::Domain(name)) => name == "localhost",
-        Some(url::Host::Ipv4(address)) => address.is_loopback(),
-        Some(url::Host::Ipv6(address)) => address.is_loopback(),
-        None => false,
-    };
     let bare = url.username().is_empty() && url.password().is_none();
-    bare && (url.scheme() == "https" && url.has_host() || url.scheme() == "http" && local)
+    bare && (url.scheme() == "https" && url.has_host() || url.scheme() == "http" && is_local(&url))
+}
+
+fn is_safe_redis_url(text: &str) -> bool {
+    let Ok(url) = url::Url::parse(text) else { return false };
+    let safe = url.scheme() == "rediss" && url.has_host();
+    // `#insecure` would switch the check of the certificate off.
+    url.fragment().is_none() && (safe || url.scheme() == "redis" && is_local(&url))
 }
 
 fn is_objects_url(text: &str) -> bool {
@@ -169,6 +187,10 @@ pub(super) const KEYS: &[Key] = &[
     key("retention.schema_audit_days", Kind::Number(31, 36_500), Some("1096")),
     key("retention.evidence_days", Kind::Number(31, 36_500), Some("2557")),
     key("retention.changes_hours", Kind::Number(1, 8_760), Some("168")),
+    key("cache.bytes", Kind::Number(0, 1 << 40), Some("33554432")),
+    key("cache.seconds", Kind::Number(1, 3_600), Some("10")),
+    key("cache.redis_url", Kind::RedisUrl, None).short("DRR_REDIS_URL"),
+    key("cache.redis_url_file", Kind::Path, None).short("DRR_REDIS_URL_FILE"),
     key("audit.spool_dir", Kind::Path, None),
     key("audit.spool_bytes", Kind::Number(1 << 16, 1 << 40), Some("268435456")),
     key("keys.master_key", Kind::Secret(32), None),

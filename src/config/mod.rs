@@ -78,6 +78,8 @@ pub struct Settings {
     pub limits: Limits,
     /// `retention.*`
     pub retention: Retention,
+    /// `cache.*`
+    pub cache: Cache,
     /// `audit.*`
     pub audit: Audit,
     /// `keys.*`
@@ -116,6 +118,17 @@ pub struct Retention {
     pub evidence_days: u32,
     /// For how many hours subscribers can go on after what they saw last.
     pub changes_hours: u32,
+}
+
+/// Answers that are kept.
+#[derive(Debug, Clone, Serialize)]
+pub struct Cache {
+    /// How many bytes of them are kept at most; 0 keeps none.
+    pub bytes: usize,
+    /// For how long at most.
+    pub longest: Duration,
+    /// The Redis that instances share them by.
+    pub redis_url: Option<Secret>,
 }
 
 /// The audit trail.
@@ -352,7 +365,9 @@ impl Settings {
             let shown = match (resolved.text(key.name), key.kind) {
                 (None, _) => return format!("{} is not set\n", key.name),
                 (Some(_), keys::Kind::Secret(_)) => MASK.to_owned(),
-                (Some(text), keys::Kind::DatabaseUrl) => secret::masked_url(&text),
+                (Some(text), keys::Kind::DatabaseUrl | keys::Kind::RedisUrl) => {
+                    secret::masked_url(&text)
+                }
                 (Some(text), _) => text,
             };
             format!("{} = {shown}  ({})\n", key.name, resolved.origin(key.name))

@@ -133,7 +133,7 @@ fn checked(origin: &str, name: &str, text: &str, trust: Trust) -> Result<Layer, 
     let Some(key) = keys::find(name) else { return Err(invalid_or_unknown(origin, name)) };
     let secret = match key.kind {
         Kind::Secret(_) => true,
-        Kind::DatabaseUrl => secret::carries_password(text),
+        Kind::DatabaseUrl | Kind::RedisUrl => secret::carries_password(text),
         _ => false,
     };
     if secret && trust == Trust::Visible {

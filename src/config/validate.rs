@@ -3,9 +3,9 @@
 use std::{net::SocketAddr, path::PathBuf, str::FromStr, time::Duration};
 
 use super::{
-    Alerts, Audit, Auth, ConfigError, Database, DatabaseUrl, DocumentLimits, Environment, Evidence,
-    Graphql, Jwks, Keys, Limits, Listen, Log, LogFormat, Retention, Secret, Settings, Siem,
-    SiemReceiver, SubscriptionLimits, keys, read_secret_file,
+    Alerts, Audit, Auth, Cache, ConfigError, Database, DatabaseUrl, DocumentLimits, Environment,
+    Evidence, Graphql, Jwks, Keys, Limits, Listen, Log, LogFormat, Retention, Secret, Settings,
+    Siem, SiemReceiver, SubscriptionLimits, keys, read_secret_file,
     sources::{Resolved, invalid_or_unknown},
 };
 
@@ -27,6 +27,11 @@ pub(super) fn settings(from: &Resolved) -> Result<Settings, ConfigError> {
         graphql: graphql(from)?,
         limits: limits(from)?,
         retention: retention(from)?,
+        cache: Cache {
+            bytes: required(from, "cache.bytes")?,
+            longest: Duration::from_secs(required(from, "cache.seconds")?),
+            redis_url: secret(from, "cache.redis_url")?.map(Secret::new),
+        },
         audit: audit(from)?,
         keys: Keys {
             master: secret(from, "keys.master_key")?.map(Secret::new),

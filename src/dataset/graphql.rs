@@ -17,8 +17,11 @@ use crate::{
     breach::graphql::{self as breach, Breach, BreachConnection, BreachState, FreshnessMute},
     call::Call,
     error::{Error, Result},
-    freshness::graphql::{
-        self as freshness, Freshness, FreshnessPolicy, FreshnessStatus, PolicyConnection,
+    freshness::{
+        graphql::{
+            self as freshness, Freshness, FreshnessPolicy, FreshnessStatus, PolicyConnection,
+        },
+        loader::next_change,
     },
     graphql::{
         annotations::{Cost, LOG, ListSize, WALK, about, holding, page, sliced},
@@ -463,20 +466,29 @@ async fn datasets(
     order: DatasetOrder,
     page: Page<DatasetCursor>,
 ) -> Result<DatasetConnection> {
-    let tx = call.db().read().await?;
+    let (tx, now) = (call.db().read().await?, call.judged_at());
     let limit = page.limit();
+    // By the clock: until it says something else of any dataset, whether it is in this page or not.
+    if order == DatasetOrder::WorstFirst || !filter.statuses.is_empty() {
+        if filter.lifecycle.is_some_and(|lifecycle| lifecycle != model::Lifecycle::Active) {
+            call.lifetime().is_over();
+        }
+        if let Some(at) = next_change(&tx, now).await? {
+            call.lifetime().ends(at);
+        }
+    }
     let nodes: Vec<_> = match (order, &page.after) {
         (DatasetOrder::Name, None) => {
-            named_nodes(page::by_name(&tx, filter, call.now(), None, limit).await?)
+            named_nodes(page::by_name(&tx, filter, now, None, limit).await?)
         }
         (DatasetOrder::Name, Some(DatasetCursor::Name(after))) => {
-            named_nodes(page::by_name(&tx, filter, call.now(), Some(after), limit).await?)
+            named_nodes(page::by_name(&tx, filter, now, Some(after), limit).await?)
         }
         (DatasetOrder::WorstFirst, None) => {
-            ranked_nodes(page::worst_first(&tx, filter, call.now(), None, limit).await?)
+            ranked_nodes(page::worst_first(&tx, filter, now, None, limit).await?)
         }
         (DatasetOrder::WorstFirst, Some(DatasetCursor::Worst(after))) => {
-            ranked_nodes(page::worst_first(&tx, filter, call.now(), Some(after), limit).await?)
+            ranked_nodes(page::worst_first(&tx, filter, now, Some(after), limit).await?)
         }
         _ => return Err(Error::bad_input("after", "is a cursor of another order")),
     };

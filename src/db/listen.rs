@@ -2,10 +2,11 @@
 
 use std::{
     collections::HashSet,
-    mem,
+    fmt, mem,
     sync::{Arc, Mutex, PoisonError},
 };
 
+use futures::future::BoxFuture;
 use sqlx::postgres::{PgListener, PgPoolOptions};
 use tokio::sync::Notify;
 
@@ -58,6 +59,18 @@ impl Db {
         Ok(Listener(listener))
     }
 
+    /// Says `notes` on the channel of this environment that ends so.
+    ///
+    /// # Errors
+    /// Whatever the database answers.
+    pub async fn notify(&self, channel: &str, notes: &[String]) -> Result<(), Error> {
+        let channel = format!("{}{channel}", self.settings().schema);
+        let mut connection = self.connection().await?;
+        let sql = "SELECT pg_notify($1, note) FROM unnest($2::text[]) AS note";
+        let query = sqlx::query(sql).bind(channel).bind(notes);
+        query.execute(&mut *connection).await.map(|_| ()).map_err(Error::unavailable)
+    }
+
     /// Waits until callers have written to tenants' rows; answers which tenants these are. For one
     /// task: what it is told, nobody else is.
     pub async fn committed(&self) -> Vec<DueTenant> {
@@ -68,6 +81,43 @@ impl Db {
     /// too.
     pub async fn appended(&self) -> Vec<DueTenant> {
         self.appends().next().await
+    }
+}
+
+/// Who is told of every write to a tenant's rows, before whoever wrote is answered.
+pub trait Observer: fmt::Debug + Send + Sync {
+    /// Something was written, or may have been.
+    fn written<'a>(&'a self, tenant: &'a TenantId) -> BoxFuture<'a, ()>;
+
+    /// The same for those who cannot wait: the caller has gone.
+    fn perhaps_written(&self, tenant: &TenantId);
+}
+
+/// A commit on its way: whatever becomes of it, the observer is told.
+pub(super) struct Writing<'t> {
+    observer: Option<&'t Arc<dyn Observer>>,
+    tenant: &'t TenantId,
+}
+
+impl<'t> Writing<'t> {
+    pub(super) const fn new(observer: Option<&'t Arc<dyn Observer>>, tenant: &'t TenantId) -> Self {
+        Self { observer, tenant }
+    }
+
+    /// The commit has its answer.
+    pub(super) async fn ends(self) {
+        if let Some(observer) = self.observer {
+            observer.written(self.tenant).await;
+        }
+        mem::forget(self);
+    }
+}
+
+impl Drop for Writing<'_> {
+    fn drop(&mut self) {
+        if let Some(observer) = self.observer {
+            observer.perhaps_written(self.tenant);
+        }
     }
 }
 

@@ -22,7 +22,7 @@ pub mod safety;
 mod tenant;
 pub mod trail;
 
-pub use listen::{Heard, Listener};
+pub use listen::{Heard, Listener, Observer};
 pub use pool::{Db, DbSettings};
 /// How to log in to a server: for those who compose the program, and cannot connect themselves.
 pub use sqlx::postgres::PgConnectOptions;

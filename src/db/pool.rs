@@ -8,7 +8,12 @@ use sqlx::{
     postgres::{PgConnectOptions, PgPoolOptions},
 };
 
-use super::{abandoned::Canceller, listen::Commits, operator::DueTenant, tenant::TenantDb};
+use super::{
+    abandoned::Canceller,
+    listen::{Commits, Observer},
+    operator::DueTenant,
+    tenant::TenantDb,
+};
 use crate::{auth::Principal, error::Error};
 
 /// How to reach the database.
@@ -35,6 +40,7 @@ pub struct Db {
     settings: Arc<DbSettings>,
     commits: Arc<Commits>,
     appends: Arc<Commits>,
+    observer: Option<Arc<dyn Observer>>,
 }
 
 impl Db {
@@ -61,7 +67,19 @@ impl Db {
             .connect_lazy_with(connect.clone());
         let canceller = Canceller::new(connect.clone());
         let (commits, appends) = Default::default();
-        Self { pool, canceller, connect, settings: Arc::new(settings), commits, appends }
+        let (settings, observer) = (Arc::new(settings), None);
+        Self { pool, canceller, connect, settings, commits, appends, observer }
+    }
+
+    /// The same; every write is told to `observer`.
+    #[must_use]
+    pub fn observed_by(mut self, observer: Arc<dyn Observer>) -> Self {
+        self.observer = Some(observer);
+        self
+    }
+
+    pub(super) const fn observer(&self) -> Option<&Arc<dyn Observer>> {
+        self.observer.as_ref()
     }
 
     /// The database as this caller may see it.

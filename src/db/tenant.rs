@@ -24,7 +24,7 @@ use sqlx_core::transaction::TransactionManager;
 use tokio::{sync::Mutex, time::Instant};
 
 use super::{
-    listen::Commits,
+    listen::{Commits, Writing},
     pool::{Backend, Db},
 };
 use crate::{
@@ -85,7 +85,7 @@ impl TenantDb {
     /// [`Error::Unavailable`] when no connection can be had, [`Error::DeadlineExceeded`] after the
     /// deadline.
     pub async fn read(&self) -> Result<TenantTx, Error> {
-        self.begin("BEGIN READ ONLY", self.reading_as, None).await
+        self.begin("BEGIN READ ONLY", self.reading_as, Tells::default()).await
     }
 
     /// A read-only transaction that sees the tenant's audit trail too, whatever role the caller has: for
@@ -94,7 +94,7 @@ impl TenantDb {
     /// # Errors
     /// As for [`Self::read`].
     pub async fn read_trail(&self) -> Result<TenantTx, Error> {
-        self.begin("BEGIN READ ONLY", GroupRole::Auditor, None).await
+        self.begin("BEGIN READ ONLY", GroupRole::Auditor, Tells::default()).await
     }
 
     /// A transaction that may write. Dropping it without [`TenantTx::commit`] undoes it.
@@ -102,7 +102,17 @@ impl TenantDb {
     /// # Errors
     /// As for [`Self::read`].
     pub async fn write(&self) -> Result<TenantTx, Error> {
-        self.begin("BEGIN", GroupRole::Writer, self.commits.clone()).await
+        let tells = Tells { commits: self.commits.clone(), observer: true };
+        self.begin("BEGIN", GroupRole::Writer, tells).await
+    }
+
+    /// A transaction that writes only what follows from what was written before, and changes no answer:
+    /// its commit is told to nobody.
+    ///
+    /// # Errors
+    /// As for [`Self::read`].
+    pub async fn repeat(&self) -> Result<TenantTx, Error> {
+        self.begin("BEGIN", GroupRole::Writer, Tells::default()).await
     }
 
     /// A transaction that reads the trail and appends to the evidence ledger, and nothing else.
@@ -110,17 +120,12 @@ impl TenantDb {
     /// # Errors
     /// As for [`Self::read`].
     pub async fn ledger(&self) -> Result<TenantTx, Error> {
-        self.begin("BEGIN", GroupRole::Ledger, None).await
+        self.begin("BEGIN", GroupRole::Ledger, Tells::default()).await
     }
 
     /// The tenant and the role go with the BEGIN, in one message: there is no moment at which the
     /// transaction is open and the tenant is not set. // D21
-    async fn begin(
-        &self,
-        begin: &str,
-        role: GroupRole,
-        commits: Option<Arc<Commits>>,
-    ) -> Result<TenantTx, Error> {
+    async fn begin(&self, begin: &str, role: GroupRole, tells: Tells) -> Result<TenantTx, Error> {
         let settings = self.db.settings();
         let timeout = milliseconds(self.statement_timeout()?);
         let sql = format!(
@@ -135,7 +140,7 @@ impl TenantDb {
         let connection = Some(connection);
         let session = Mutex::new(Session { connection, backend, running: false, unsettled: 0 });
         let (db, tenant, rows) = (self.db.clone(), self.tenant.clone(), self.rows.clone());
-        Ok(TenantTx { db, tenant, session, commits, rows })
+        Ok(TenantTx { db, tenant, session, tells, rows })
     }
 
     /// How long a statement may run that begins now.
@@ -195,8 +200,17 @@ pub struct TenantTx {
     db: Db,
     tenant: TenantId,
     session: Mutex<Session>,
-    commits: Option<Arc<Commits>>,
+    tells: Tells,
     rows: Arc<AtomicU64>,
+}
+
+/// Who is told of a commit.
+#[derive(Debug, Default)]
+struct Tells {
+    /// Those who go on with what callers have written.
+    commits: Option<Arc<Commits>>,
+    /// The observer of the database.
+    observer: bool,
 }
 
 #[derive(Debug)]
@@ -261,12 +275,15 @@ impl TenantTx {
             return Err(Error::internal(Unsettled));
         }
         let connection = session.connection().map_err(super::error::mapped)?;
+        // Told of one that failed or was cut off as well: it may have been written all the same.
+        let observer = self.db.observer().filter(|_| self.tells.observer);
+        let writing = Writing::new(observer, &self.tenant);
         let committed = PgTransactionManager::commit(connection).await;
-        // Told of one that failed as well: it may have been written all the same.
-        if let Some(commits) = &self.commits {
+        if let Some(commits) = &self.tells.commits {
             commits.add(&self.tenant);
             self.db.appends().add(&self.tenant);
         }
+        writing.ends().await;
         committed.map_err(super::error::mapped)
     }
 

@@ -1,13 +1,13 @@
 //! Freshness in the graph.
 
 use async_graphql::{ComplexObject, Context, Enum, Object, SimpleObject};
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use super::{
     calendars,
-    loader::{Policies, PolicyVersions, VersionPage},
+    loader::{Policies, PolicyVersions, VersionPage, next_change},
     model::{self, Basis, Policy, Timing},
     repository::{self, Record},
 };
@@ -20,6 +20,7 @@ use crate::{
     call::Call,
     error::{Error, Result},
     graphql::{
+        AGES_HOLD,
         annotations::{ListSize, about, page},
         call,
         connection::{Connection, Page, Place},
@@ -65,18 +66,27 @@ pub struct Freshness {
     stale_at: Option<DateTime<Utc>>,
     /// The first instant with another status, if nothing succeeds until then.
     next_change_at: Option<DateTime<Utc>>,
-    /// The whole seconds since the last success; whatever the policy.
-    age_seconds: Option<i32>,
     /// The policy that applies: of those for the dataset, the most specific one.
     policy: Option<FreshnessPolicy>,
     /// Why that policy applies, in a sentence for a person.
     policy_reason: Option<String>,
+    #[graphql(skip)]
+    age: Option<TimeDelta>,
     #[graphql(skip)]
     last_success_run_id: Option<Uuid>,
 }
 
 #[ComplexObject]
 impl Freshness {
+    /// The whole seconds since the last success, at `evaluatedAt`; whatever the policy.
+    async fn age_seconds(&self, context: &Context<'_>) -> Nullable<i32> {
+        let seconds = |call: &Call| {
+            call.lifetime().ends(self.evaluated_at + AGES_HOLD);
+            Ok(self.age.map(|age| i32::try_from(age.num_seconds()).unwrap_or(i32::MAX)))
+        };
+        nullable(call(context).and_then(seconds))
+    }
+
     /// The run that decided: the last one that succeeded. Null before the first success, and to a
     /// caller who may not read runs.
     async fn decided_by(&self, context: &Context<'_>) -> Nullable<RefreshRun> {
@@ -95,7 +105,7 @@ impl Freshness {
 /// How fresh a dataset is now: by the instants in its state, which stand whatever the policy.
 pub(crate) async fn freshness(context: &Context<'_>, dataset_id: Uuid) -> Result<Freshness> {
     call(context)?.authorize(Operation::FreshnessRead)?;
-    let now = call(context)?.now();
+    let now = call(context)?.judged_at();
     let state = shared::<States>(context)?.load(dataset_id).await?;
     let state = state.ok_or_else(|| Error::internal("a dataset has no refresh state"))?;
     let record = shared::<Policies>(context)?.load(dataset_id).await?;
@@ -105,7 +115,9 @@ pub(crate) async fn freshness(context: &Context<'_>, dataset_id: Uuid) -> Result
     let freshness = timing.at(now, state.last_success_at);
     let explanation = model::explanation(&freshness, policy.as_ref(), state.last_success_at);
     let matching = usize::try_from(state.policies_matching).unwrap_or_default();
-    let seconds = |age: chrono::TimeDelta| i32::try_from(age.num_seconds()).unwrap_or(i32::MAX);
+    if let Some(at) = freshness.next_change_at {
+        call(context)?.lifetime().ends(at);
+    }
     Ok(Freshness {
         status: freshness.status.into(),
         explanation,
@@ -115,7 +127,7 @@ pub(crate) async fn freshness(context: &Context<'_>, dataset_id: Uuid) -> Result
         warn_at: freshness.warn_at,
         stale_at: freshness.stale_at,
         next_change_at: freshness.next_change_at,
-        age_seconds: freshness.age.map(seconds),
+        age: freshness.age,
         policy_reason: policy.as_ref().map(|policy| model::reason(policy, matching)),
         policy: record.zip(policy).map(|(record, policy)| FreshnessPolicy::of(&record, &policy)),
         last_success_run_id: state.last_success_run_id,
@@ -189,11 +201,15 @@ pub struct FreshnessSummary {
 
 async fn summarise(call: &Call) -> Result<FreshnessSummary> {
     call.authorize(Operation::FreshnessRead)?;
-    let counts = repository::count(&call.db().read().await?, call.now()).await?;
+    let (tx, now) = (call.db().read().await?, call.judged_at());
+    let counts = repository::count(&tx, now).await?;
+    if let Some(at) = next_change(&tx, now).await? {
+        call.lifetime().ends(at);
+    }
     let whole = |count: i64| i32::try_from(count).unwrap_or(i32::MAX);
     let repository::Counts { fresh, warn, stale, unknown, not_applicable } = counts;
     Ok(FreshnessSummary {
-        evaluated_at: call.now(),
+        evaluated_at: now,
         total: whole(fresh + warn + stale + unknown + not_applicable),
         fresh: whole(fresh),
         warn: whole(warn),

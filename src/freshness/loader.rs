@@ -9,6 +9,7 @@ use super::repository::{self, Record};
 pub use super::{
     applied::AppliedPolicies,
     applying::{apply, apply_to_new, hold},
+    repository::next_change,
 };
 use crate::{
     batch::{BatchRead, Batched},

@@ -1,6 +1,6 @@
 //! Freshness policies and counts by status.
 
-use chrono::{DateTime, NaiveDate, Utc, Weekday};
+use chrono::{DateTime, NaiveDate, TimeDelta, Utc, Weekday};
 use sea_orm::FromQueryResult;
 use serde::Serialize;
 use uuid::Uuid;
@@ -319,4 +319,30 @@ SELECT (coalesce(max(head.fresh), 0) + coalesce(sum(number) FILTER (WHERE status
 pub async fn count(tx: &TenantTx, now: DateTime<Utc>) -> Result<Counts> {
     let mut rows: Vec<Counts> = tx.query_sql(COUNT, [now.into()]).await?;
     rows.pop().ok_or_else(|| Error::internal("counting gave no row"))
+}
+
+#[derive(Debug, FromQueryResult)]
+struct Change {
+    warn_at: Option<DateTime<Utc>>,
+    stale_at: Option<DateTime<Utc>>,
+}
+
+const NEXT_CHANGE: &str = "
+SELECT (SELECT warn_at FROM dataset_refresh_state
+         WHERE listed AND freshness_basis = 'TIMED' AND warn_at >= $1
+         ORDER BY warn_at LIMIT 1) AS warn_at,
+       (SELECT stale_at FROM dataset_refresh_state
+         WHERE listed AND freshness_basis = 'TIMED' AND stale_at >= $1
+         ORDER BY stale_at LIMIT 1) AS stale_at";
+
+/// The first instant after `now` at which any active dataset is in another status, if nothing is
+/// written until then.
+///
+/// # Errors
+/// Whatever the database answers.
+pub async fn next_change(tx: &TenantTx, now: DateTime<Utc>) -> Result<Option<DateTime<Utc>>> {
+    let change = tx.query_sql::<Change>(NEXT_CHANGE, [now.into()]).await?.pop();
+    let instants = change.into_iter().flat_map(|change| [change.warn_at, change.stale_at]);
+    // A limit is still kept at exactly its instant.
+    Ok(instants.flatten().min().map(|kept_at| kept_at + TimeDelta::microseconds(1)))
 }

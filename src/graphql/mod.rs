@@ -23,6 +23,8 @@ use self::{entities::Root, trace::FederatedTracing};
 pub use document::Document;
 pub use inputs::InputTypes;
 
+use chrono::TimeDelta;
+
 use async_graphql::{Context, MergedObject, MergedSubscription, Request, Schema, SchemaBuilder};
 
 use crate::{
@@ -74,6 +76,9 @@ pub struct Subscription(BreachSubscription, ChangeSubscription);
 /// The schema of the subgraph.
 pub type Subgraph = Schema<Root<Query>, Mutation, Subscription>;
 type Builder = SchemaBuilder<Root<Query>, Mutation, Subscription>;
+
+/// How long an answer may be kept that tells ages in whole seconds.
+pub const AGES_HOLD: TimeDelta = TimeDelta::seconds(1);
 
 /// How deep a selection may be nested. The deepest that the graph makes sense of is about half.
 const MAX_DEPTH: usize = 24;

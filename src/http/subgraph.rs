@@ -12,6 +12,7 @@ use super::{
 };
 use crate::{
     auth::{TenantId, policy::Operation},
+    cache::{Answer, Answers, Asked, Lifetime},
     call::Call,
     error::{Error, Result},
     graphql::{
@@ -35,6 +36,7 @@ pub struct Execution {
     /// What a document may cost.
     maximum_cost: u64,
     inputs: Arc<InputTypes>,
+    answers: Option<Answers>,
 }
 
 /// The extension of a request, and of its answer.
@@ -54,7 +56,14 @@ impl Execution {
         let service_sdl = Arc::new(ServiceSdl::new(&subgraph));
         let costs = Arc::new(Costs::of(&sdl::sdl(&subgraph)));
         let inputs = Arc::new(InputTypes::of(&subgraph));
-        Self { authentication, subgraph, traced: None, service_sdl, costs, maximum_cost, inputs }
+        let (traced, answers) = (None, None);
+        Self { authentication, subgraph, traced, service_sdl, costs, maximum_cost, inputs, answers }
+    }
+
+    /// Keeps answers there.
+    #[must_use]
+    pub fn keeping(self, answers: Answers) -> Self {
+        Self { answers: Some(answers), ..self }
     }
 
     /// Executes what asks for a trace on `traced`; otherwise there is none.
@@ -163,6 +172,38 @@ impl Executor for Execution {
 
     fn tenant<'a>(&self, caller: &'a Caller) -> &'a TenantId {
         caller.call.principal().tenant()
+    }
+
+    async fn ask(&self, caller: &Caller, request: &[&[u8]]) -> Option<(Asked, Lifetime)> {
+        let (answers, call) = (self.answers.as_ref()?, &caller.call);
+        // An answer with a trace tells of one execution.
+        if caller.wants_trace && self.traced.is_some() {
+            return None;
+        }
+        let principal = call.principal();
+        let asked = answers.ask(principal, call.is_internal(), call.judged_at(), request).await;
+        Some((asked?, call.lifetime().clone()))
+    }
+
+    fn takes(&self, caller: &Caller, answer: &Answer) -> bool {
+        let (call, told) = (&caller.call, &answer.told);
+        if told.asked.iter().any(|operation| call.authorize(*operation).is_err()) {
+            return false;
+        }
+        let name = told.operation_name.as_deref();
+        if let Some(name) = name {
+            tracing::Span::current().record("operation", name);
+        }
+        if let Some(hash) = told.document_hash {
+            call.record().document(name, hash);
+        }
+        if let Some(dataset_id) = told.dataset_id {
+            call.record().about_dataset(dataset_id);
+        }
+        if let Some(resource) = &told.resource {
+            call.record().about(|| resource.clone());
+        }
+        true
     }
 
     async fn execute(&self, caller: Caller, admitted: Admitted) -> Result<Executed> {

@@ -86,6 +86,7 @@ pub fn assembly(database: &Database<'_>, clock: SharedClock) -> Assembly {
         limits: settings.limits,
         graphql: settings.graphql,
         retention: settings.retention,
+        cache: settings.cache,
         audit: Audit { spool_dir: spool_folder(), ..settings.audit },
         vault: vault(&objects_url()),
         database: DbSettings {

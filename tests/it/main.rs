@@ -12,6 +12,8 @@ mod audit;
 #[cfg(test)]
 mod breach;
 #[cfg(test)]
+mod cache;
+#[cfg(test)]
 mod cluster;
 #[cfg(test)]
 mod compatibility;

@@ -5,16 +5,18 @@ use std::{collections::BTreeMap, sync::Arc};
 use async_graphql::{ErrorExtensionValues, Response as GraphqlResponse, ServerError, Value};
 use axum::{
     body::Body,
-    http::{HeaderValue, StatusCode, header},
+    http::{HeaderMap, HeaderValue, Method, StatusCode, header, request::Parts},
     response::Response,
 };
+use bytes::Bytes;
 use serde::Serialize;
 
 use super::{intake::NOT_FOUND, media::Media};
 use crate::{
     audit::Outcome,
+    cache::Answer,
     error::{Error, ErrorCode},
-    http::{CorrelationId, Problem, problem::log_source},
+    http::{CorrelationId, Problem, problem::log_source, rest::conditional},
 };
 
 #[derive(Serialize)]
@@ -32,7 +34,7 @@ pub(in crate::http) fn executed(
     mut response: GraphqlResponse,
     media: Media,
     correlation_id: &CorrelationId,
-) -> Response {
+) -> Response<Bytes> {
     // An error of execution has a path; without one and without data, nothing was executed.
     let refused = response.data == Value::Null
         && !response.errors.is_empty()
@@ -60,6 +62,48 @@ pub(in crate::http) fn executed(
     let cache = cache.unwrap_or(HeaderValue::from_static("no-store"));
     answer.headers_mut().insert(header::CACHE_CONTROL, cache);
     answer
+}
+
+/// What a caller has already: the tags of an `If-None-Match`, of a request that may be answered by 304.
+#[derive(Debug)]
+pub(in crate::http) struct Conditions(Option<HeaderMap>);
+
+impl Conditions {
+    pub(in crate::http) fn of(parts: &Parts) -> Self {
+        let conditional =
+            parts.method == Method::GET && parts.headers.contains_key(header::IF_NONE_MATCH);
+        Self(conditional.then(|| parts.headers.clone()))
+    }
+}
+
+/// An answer that was kept.
+pub(in crate::http) fn kept(kept: &Answer, media: Media, conditions: &Conditions) -> Response {
+    let mut answer = Response::new(kept.body.clone());
+    answer.headers_mut().insert(header::CONTENT_TYPE, media.content_type());
+    answer.headers_mut().insert(header::VARY, VARY);
+    answer.extensions_mut().insert(Outcome::Success);
+    tagged(answer, &kept.tag, conditions)
+}
+
+/// An answer that is kept, with its tag; or 304 to a caller that has it already.
+pub(in crate::http) fn tagged(
+    mut answer: Response<Bytes>,
+    tag: &str,
+    Conditions(conditions): &Conditions,
+) -> Response {
+    // In the order of an answer that was made now: whether one was kept is nobody's business.
+    let asked_again = HeaderValue::from_static("private, no-cache");
+    answer.headers_mut().insert(header::CACHE_CONTROL, asked_again);
+    // Hexadecimal digits in quotes.
+    if let Ok(tag) = HeaderValue::from_str(tag) {
+        answer.headers_mut().insert(header::ETAG, tag);
+    }
+    if conditions.as_ref().is_some_and(|headers| conditional::is_known(headers, tag)) {
+        *answer.status_mut() = StatusCode::NOT_MODIFIED;
+        answer.headers_mut().remove(header::CONTENT_TYPE);
+        return answer.map(|_| Body::empty());
+    }
+    answer.map(Body::from)
 }
 
 /// How a call with this answer ended, for the audit trail: its first error says it.
@@ -100,7 +144,7 @@ pub(in crate::http) fn refused(
     answer.extensions_mut().insert(Outcome::of_code(problem.code()));
     answer.headers_mut().extend(written.headers().clone());
     answer.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
-    *answer.body_mut() = written.into_body();
+    *answer.body_mut() = Body::from(written.into_body());
     answer
 }
 
@@ -122,7 +166,7 @@ pub(in crate::http) fn not_opened(
     answer.extensions_mut().insert(Outcome::of_code(code));
     *answer.status_mut() = StatusCode::from_u16(status).unwrap_or(StatusCode::BAD_REQUEST);
     answer.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
-    answer
+    answer.map(Body::from)
 }
 
 /// The document of one answer among several: of a subscription.
@@ -162,11 +206,13 @@ fn text(value: &impl Serialize) -> String {
     serde_json::to_string(value).unwrap_or_default()
 }
 
-fn write(document: &Document<'_>, media: Media) -> Response {
+const VARY: HeaderValue = HeaderValue::from_static("accept");
+
+fn write(document: &Document<'_>, media: Media) -> Response<Bytes> {
     let body = serde_json::to_vec(document).unwrap_or_default();
-    let mut answer = Response::new(Body::from(body));
+    let mut answer = Response::new(Bytes::from(body));
     answer.headers_mut().insert(header::CONTENT_TYPE, media.content_type());
-    answer.headers_mut().insert(header::VARY, HeaderValue::from_static("accept"));
+    answer.headers_mut().insert(header::VARY, VARY);
     answer
 }
 

@@ -4,7 +4,7 @@
 //! (which lets a foreign page send one without asking) and executes batches; this handler does none
 //! of it. It knows nothing of a schema: an [`Executor`] does, and authenticates.
 
-use std::future::Future;
+use std::{future::Future, sync::Arc};
 
 use async_graphql::{Response as GraphqlResponse, parser::types::OperationType};
 use axum::{
@@ -14,6 +14,7 @@ use axum::{
     response::Response,
     routing::{MethodRouter, any},
 };
+use bytes::Bytes;
 
 use super::{
     Problem, RequestContext,
@@ -23,6 +24,7 @@ use super::{
 };
 use crate::{
     auth::TenantId,
+    cache::{Answer, Asked, Found, Lifetime, Place, Told},
     call::Call,
     config::Limits,
     error::{Error, ErrorCode},
@@ -38,6 +40,7 @@ mod tests;
 
 mod trusted;
 
+use answer::Conditions;
 pub use intake::{Admitted, Intake, Refused, Taken};
 pub use trusted::{BrokenManifest, Trusted};
 
@@ -76,6 +79,22 @@ pub trait Executor: Clone + Send + Sync + 'static {
 
     /// Whose documents the caller's are.
     fn tenant<'a>(&self, caller: &'a Self::Caller) -> &'a TenantId;
+
+    /// What a request of these parts asks of the answers that are kept, and until when the answer to the
+    /// call holds that is made now; nothing where none is kept.
+    fn ask(
+        &self,
+        _caller: &Self::Caller,
+        _request: &[&[u8]],
+    ) -> impl Future<Output = Option<(Asked, Lifetime)>> + Send {
+        std::future::ready(None)
+    }
+
+    /// Whether the caller may have an answer that is kept; the audit trail is told of it like of one
+    /// that is made.
+    fn takes(&self, _caller: &Self::Caller, _answer: &Answer) -> bool {
+        false
+    }
 
     /// Executes.
     ///
@@ -120,13 +139,19 @@ async fn handle<E: Executor>(
         );
         return answer::refused(&problem, media::Media::Json, &context.correlation_id);
     };
+    let conditions = Conditions::of(&parts);
     let running = observe::bounded(context.deadline, run(&graphql, parts, body)).await;
-    let executed = match running.map_err(Problem::from).flatten() {
-        Ok(executed) => executed,
+    let (executed, place) = match running.map_err(Problem::from).flatten() {
+        Ok(Done::Executed(executed, place)) => (executed, place),
+        Ok(Done::Kept(kept)) => return answer::kept(&kept, media, &conditions),
         Err(problem) => return answer::refused(&problem, media, &context.correlation_id),
     };
     let faultless = executed.response.errors.is_empty();
     let response = answer::executed(executed.response, media, &context.correlation_id);
+    let response = match place {
+        Some(place) => keep(*place, faultless, &context, response, &conditions),
+        None => response.map(Body::from),
+    };
     let Some(call) = executed.call else { return response };
     let ended = call.attempt().is_some_and(|attempt| attempt.end().is_some());
     let answered = match once::refusal(&call) {
@@ -139,11 +164,41 @@ async fn handle<E: Executor>(
     answered.unwrap_or_else(|error| answer::refused(&error.into(), media, &context.correlation_id))
 }
 
+/// What became of a request.
+enum Done {
+    Executed(Box<Executed>, Option<Box<(Place, Lifetime)>>),
+    /// Its answer was kept.
+    Kept(Arc<Answer>),
+}
+
+/// Puts an answer in its place, if it can be kept.
+fn keep(
+    (place, lifetime): (Place, Lifetime),
+    faultless: bool,
+    context: &RequestContext,
+    response: Response<Bytes>,
+    conditions: &Conditions,
+) -> Response {
+    if !faultless {
+        place.failed();
+        return response.map(Body::from);
+    }
+    let record = &context.record;
+    let (dataset_id, resource) = record.subject();
+    let (operation_name, document_hash) = record.asked_by();
+    let told =
+        Told { asked: record.operations(), dataset_id, resource, operation_name, document_hash };
+    match place.put(response.body().clone(), told, lifetime.end()) {
+        Some(tag) => answer::tagged(response, &tag, conditions),
+        None => response.map(Body::from),
+    }
+}
+
 async fn run<E: Executor>(
     graphql: &Graphql<E>,
     mut parts: Parts,
     body: Body,
-) -> Result<Executed, Problem> {
+) -> Result<Done, Problem> {
     let attempt = match parts.method {
         Method::GET => None,
         Method::POST => {
@@ -157,15 +212,28 @@ async fn run<E: Executor>(
     }
     // Before the body is read: strangers cost nothing.
     let caller = graphql.executor.authenticate(&parts).await?;
+    let sent = if parts.method == Method::GET {
+        Bytes::copy_from_slice(parts.uri.query().unwrap_or_default().as_bytes())
+    } else {
+        body::read(&parts.headers, body, &graphql.body).await?
+    };
+    let request = [parts.method.as_str().as_bytes(), sent.as_ref()];
+    let asked = match &attempt {
+        Some(attempt) => {
+            once::bind_attempt(attempt, &parts, &sent);
+            None
+        }
+        None => graphql.executor.ask(&caller, &request).await,
+    };
+    let kept = asked.as_ref().and_then(|(asked, _)| asked.kept());
+    if let Some(answer) = kept.filter(|answer| graphql.executor.takes(&caller, answer)) {
+        return Ok(Done::Kept(answer));
+    }
     let tenant = graphql.executor.tenant(&caller);
     let admitted = if parts.method == Method::GET {
         graphql.intake.of_query(tenant, parts.uri.query().unwrap_or_default())
     } else {
-        let bytes = body::read(&parts.headers, body, &graphql.body).await?;
-        if let Some(attempt) = &attempt {
-            once::bind_attempt(attempt, &parts, &bytes);
-        }
-        graphql.intake.of_json(tenant, &bytes)
+        graphql.intake.of_json(tenant, &sent)
     };
     let admitted = match admitted {
         Ok(admitted) => admitted,
@@ -178,16 +246,27 @@ async fn run<E: Executor>(
             ));
         }
         Err(Refused::Document(error)) => {
-            return Ok(GraphqlResponse::from_errors(vec![error]).into());
+            let refused = GraphqlResponse::from_errors(vec![error]);
+            return Ok(Done::Executed(Box::new(refused.into()), None));
         }
     };
-    if parts.method == Method::GET {
-        let name = admitted.request.operation_name.as_deref();
-        if admitted.document.selected(name) == Some(OperationType::Mutation) {
-            return Err(method_not_allowed("POST", "a mutation must come by POST"));
-        }
+    let name = admitted.request.operation_name.as_deref();
+    let operation = admitted.document.selected(name);
+    if parts.method == Method::GET && operation == Some(OperationType::Mutation) {
+        return Err(method_not_allowed("POST", "a mutation must come by POST"));
     }
-    Ok(graphql.executor.execute(caller, admitted).await?)
+    let place = match asked.filter(|_| operation == Some(OperationType::Query)) {
+        Some((asked, lifetime)) => match asked.place().await {
+            Found::Answer(answer) if graphql.executor.takes(&caller, &answer) => {
+                return Ok(Done::Kept(answer));
+            }
+            Found::Answer(_) => None,
+            Found::Place(place) => Some(Box::new((place, lifetime))),
+        },
+        None => None,
+    };
+    let executed = graphql.executor.execute(caller, admitted).await?;
+    Ok(Done::Executed(Box::new(executed), place))
 }
 
 fn method_not_allowed(allow: &'static str, detail: &'static str) -> Problem {

@@ -72,7 +72,7 @@ fn without(body: &Value, volatile: &[&str]) -> Value {
 }
 
 /// Whether `If-None-Match` has the tag, by weak comparison (RFC 9110 §13.1.2).
-fn is_known(request: &HeaderMap, tag: &str) -> bool {
+pub(in crate::http) fn is_known(request: &HeaderMap, tag: &str) -> bool {
     let opaque = |tag: &str| tag.strip_prefix("W/").unwrap_or(tag).to_owned();
     let values = request.get_all(header::IF_NONE_MATCH).into_iter();
     let texts: Vec<_> = values.filter_map(|value| value.to_str().ok()).collect();

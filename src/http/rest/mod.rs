@@ -36,7 +36,7 @@ use crate::{
 mod audit_event;
 mod audit_events;
 mod breaches;
-mod conditional;
+pub(super) mod conditional;
 mod dataset;
 mod datasets;
 mod evidence;

@@ -79,10 +79,9 @@ impl Story {
         let month = month_ago(months);
         let clock = Arc::new(ManualClock::new(instant(month) + TimeDelta::days(14)));
         let objects = crate::app::objects_url();
-        let app = TestApp::launch(aged(months).await, clock.clone(), |assembly| {
-            assembly.vault = vault(&objects);
-        });
-        let app = app.await.unwrap();
+        let aged = Box::pin(aged(months)).await;
+        let launched = TestApp::launch(aged, clock.clone(), |plan| plan.vault = vault(&objects));
+        let app = Box::pin(launched).await.unwrap();
         let admin = app.admin().await;
         let story = Self { app, clock, admin, month, objects };
         for tenant in ["acme", "globex", "acme"] {

@@ -129,7 +129,8 @@ fn a_board_is_a_fixed_number_of_statements_whatever_it_shows() {
              }} {DATASET}"
         );
         fill(graph, 200).await;
-        for order in ["NAME", "WORST_FIRST"] {
+        // The worst first are judged by the clock, and so ask when it will say something else.
+        for (order, expected) in [("NAME", 10), ("WORST_FIRST", 11)] {
             let mut costs = Vec::new();
             for first in [10, 100, 200] {
                 let variables = json!({ "first": first, "order": order });
@@ -148,9 +149,9 @@ fn a_board_is_a_fixed_number_of_statements_whatever_it_shows() {
                 }
                 costs.push(cost);
             }
-            // The summary, the page, aliases, states, policies, pages of runs, runs, their logs,
+            // The summary, until when it holds, the page, aliases, states, policies, pages of runs, runs, their logs,
             // and the datasets that the runs point back to.
-            assert_eq!(costs, [9, 9, 9], "{order}");
+            assert_eq!(costs, [expected; 3], "{order}");
         }
         let span = format!(
             "from: \"{}\", to: \"{}\"",
