@@ -30,6 +30,7 @@ use crate::{
     config::{self, Limits, Listen},
     db::{Db, DbSettings, maintenance, safety},
     evidence::{Signatory, publisher::Publisher, sequencer::Sequencer, witness::Witness},
+    gate::Gate,
     graphql,
     http::{
         self, BoundListener, Front, ListenerKind,
@@ -261,6 +262,7 @@ impl App {
         let (keep, now) = (revocations.clone(), clock.clone());
         let verifier = TokenVerifier::new(&verifier, keys.clone(), keep, pseudonyms, now)?;
         let authentication = Authentication::new(Arc::new(verifier), db.clone(), clock.clone());
+        let authentication = authentication.waiting_at(Gate::new(limits.load));
 
         let (shutdown, background) = (CancellationToken::new(), CancellationToken::new());
         let mut tasks = JoinSet::new();

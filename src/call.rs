@@ -9,7 +9,7 @@ use std::sync::{
 };
 
 use chrono::{DateTime, Utc};
-use tokio::time::Instant;
+use tokio::{sync::OnceCell, time::Instant};
 use uuid::Uuid;
 
 use crate::{
@@ -22,6 +22,7 @@ use crate::{
     clock::SharedClock,
     db::{Db, TenantDb},
     error::Result,
+    gate::{Gate, Permit},
     idempotency::Attempt,
 };
 
@@ -38,6 +39,8 @@ pub struct Call {
     lifetime: Lifetime,
     attempt: Option<Arc<Attempt>>,
     is_internal: bool,
+    gate: Option<Gate>,
+    permit: Arc<OnceCell<Permit>>,
 }
 
 impl Call {
@@ -64,6 +67,8 @@ impl Call {
             lifetime: Lifetime::default(),
             attempt: None,
             is_internal: false,
+            gate: None,
+            permit: Arc::default(),
         }
     }
 
@@ -72,6 +77,24 @@ impl Call {
     pub fn attempting(mut self, attempt: Option<Arc<Attempt>>) -> Self {
         self.attempt = attempt;
         self
+    }
+
+    /// The call as one that waits for a place at work there.
+    #[must_use]
+    pub fn waiting_at(mut self, gate: Gate) -> Self {
+        self.gate = Some(gate);
+        self
+    }
+
+    /// Waits for a place at work, once, and has it until the call is over.
+    ///
+    /// # Errors
+    /// [`Error::Overloaded`](crate::error::Error::Overloaded).
+    pub async fn begin(&self) -> Result<()> {
+        if let Some(gate) = &self.gate {
+            self.permit.get_or_try_init(|| gate.enter(self.principal.tenant())).await?;
+        }
+        Ok(())
     }
 
     /// The call as one that nobody waits for after `deadline`.

@@ -31,6 +31,8 @@ pub enum ErrorCode {
     RateLimited,
     /// A service behind this one does not answer; try again.
     Unavailable,
+    /// More is asked for at once than can be answered: nothing was done; try again later.
+    Overloaded,
     /// Not done within the time that a request has; its work was stopped.
     DeadlineExceeded,
     /// A fault of this service.
@@ -39,7 +41,7 @@ pub enum ErrorCode {
 
 impl ErrorCode {
     /// Every code, once.
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 12] = [
         Self::Unauthenticated,
         Self::Forbidden,
         Self::NotFound,
@@ -49,6 +51,7 @@ impl ErrorCode {
         Self::LimitExceeded,
         Self::RateLimited,
         Self::Unavailable,
+        Self::Overloaded,
         Self::DeadlineExceeded,
         Self::Internal,
     ];
@@ -66,6 +69,7 @@ impl ErrorCode {
             Self::LimitExceeded => "LIMIT_EXCEEDED",
             Self::RateLimited => "RATE_LIMITED",
             Self::Unavailable => "UNAVAILABLE",
+            Self::Overloaded => "OVERLOADED",
             Self::DeadlineExceeded => "DEADLINE_EXCEEDED",
             Self::Internal => "INTERNAL",
         }
@@ -83,7 +87,7 @@ impl ErrorCode {
             Self::IdempotencyConflict => 422,
             Self::LimitExceeded => 413,
             Self::RateLimited => 429,
-            Self::Unavailable => 503,
+            Self::Unavailable | Self::Overloaded => 503,
             Self::DeadlineExceeded => 504,
             Self::Internal => 500,
         }
@@ -135,6 +139,9 @@ pub enum Error {
     /// See [`ErrorCode::Unavailable`].
     #[error("the service is temporarily unavailable")]
     Unavailable(#[source] Arc<dyn std::error::Error + Send + Sync>),
+    /// See [`ErrorCode::Overloaded`].
+    #[error("too much is asked for at once: come back in a while")]
+    Overloaded,
     /// See [`ErrorCode::DeadlineExceeded`].
     #[error("not done within limits.request_deadline_ms")]
     DeadlineExceeded,
@@ -175,6 +182,7 @@ impl Error {
             Self::Told { code, .. } => *code,
             Self::LimitExceeded { .. } => ErrorCode::LimitExceeded,
             Self::Unavailable(_) => ErrorCode::Unavailable,
+            Self::Overloaded => ErrorCode::Overloaded,
             Self::DeadlineExceeded => ErrorCode::DeadlineExceeded,
             Self::Internal(_) => ErrorCode::Internal,
         }

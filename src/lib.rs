@@ -32,6 +32,7 @@ pub mod db;
 pub mod error;
 pub mod evidence;
 pub mod freshness;
+pub mod gate;
 pub mod graphql;
 pub mod history;
 pub mod http;

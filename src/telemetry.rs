@@ -103,6 +103,18 @@ fn describe() {
     describe_histogram!(HTTP_DURATION, Unit::Seconds, "Time from a request's head to its answer.");
     describe_counter!(HTTP_PANICS, "Handlers that panicked.");
     describe_counter!(HTTP_DEADLINES, "Requests that were not done in their time.");
+    describe_gauge!("drr_requests_at_work", "Requests of known callers that have a place at work.");
+    describe_gauge!("drr_requests_waiting", "Requests of known callers that wait for one.");
+    describe_histogram!(
+        "drr_request_wait_seconds",
+        Unit::Seconds,
+        "How long they waited, if they had to, until they had one or were sent away."
+    );
+    describe_counter!(
+        "drr_shed_total",
+        "Requests that were sent away, by reason: `full` (too many waited), `overload` (the queue stood, and \
+         they had waited for a part of what work takes), `late` (they had waited for as long as anybody may)."
+    );
     describe_counter!(GRAPHQL_DOCUMENTS, "GraphQL documents, by how they were found or refused.");
     describe_gauge!(HTTP_CONNECTIONS, "Open connections.");
     describe_counter!("drr_db_transactions_total", "Transactions begun for callers.");

@@ -107,7 +107,8 @@ impl AuditEvent {
         self.0.call_id.map(Into::into)
     }
 
-    /// How many calls it tells of: more than one only of callers without a token.
+    /// How many calls it tells of: more than one only of callers without a token, and of those who were
+    /// sent away because there was too much to do.
     async fn calls(&self) -> BigInt {
         BigInt(self.0.calls.into())
     }

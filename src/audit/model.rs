@@ -92,9 +92,10 @@ impl Outcome {
     pub const fn of_code(code: ErrorCode) -> Self {
         match code {
             ErrorCode::Forbidden | ErrorCode::Unauthenticated => Self::Denied(code),
-            ErrorCode::Internal | ErrorCode::Unavailable | ErrorCode::DeadlineExceeded => {
-                Self::Failure(code)
-            }
+            ErrorCode::Internal
+            | ErrorCode::Unavailable
+            | ErrorCode::Overloaded
+            | ErrorCode::DeadlineExceeded => Self::Failure(code),
             code => Self::Rejected(code),
         }
     }
@@ -145,7 +146,8 @@ pub struct Event {
     /// The call that it was part of; the event of the call itself has this as its id.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub call_id: Option<Uuid>,
-    /// How many calls it tells of: more than one only of callers without a token.
+    /// How many calls it tells of: more than one only of callers without a token, and of those who were
+    /// sent away because there was too much to do.
     pub calls: u32,
     /// How long it is kept.
     pub class: Class,

@@ -131,7 +131,36 @@ pub struct Asked {
 #[derive(Debug)]
 pub struct Place {
     asked: Asked,
-    flight: Option<OwnedMutexGuard<()>>,
+    _flight: Option<Box<Flight>>,
+}
+
+/// The making of an answer, or the wait for somebody who makes it.
+#[derive(Debug)]
+struct Flight {
+    answers: Answers,
+    of: (TenantId, Key),
+    lock: Option<Arc<AsyncMutex<()>>>,
+    making: Option<OwnedMutexGuard<()>>,
+}
+
+impl Flight {
+    /// Waits until nobody else makes it.
+    async fn wait(&mut self) {
+        if let Some(lock) = self.lock.clone() {
+            self.making = Some(lock.lock_owned().await);
+        }
+    }
+}
+
+impl Drop for Flight {
+    fn drop(&mut self) {
+        let mut flights = self.answers.flights();
+        (self.making, self.lock) = (None, None);
+        // Nobody else makes it or waits for it.
+        if flights.get(&self.of).is_some_and(|flight| Arc::strong_count(flight) == 1) {
+            flights.remove(&self.of);
+        }
+    }
 }
 
 /// See the [module](self). Cheap to clone.
@@ -196,10 +225,10 @@ impl Answers {
         Some(Asked { answers, tenant, key, at })
     }
 
-    /// Waits until nobody makes this answer.
-    async fn wait(&self, tenant: &TenantId, key: Key) -> OwnedMutexGuard<()> {
-        let flight = self.flights().entry((tenant.clone(), key)).or_default().clone();
-        flight.lock_owned().await
+    fn flight(&self, tenant: &TenantId, key: Key) -> Flight {
+        let of = (tenant.clone(), key);
+        let lock = Some(self.flights().entry(of.clone()).or_default().clone());
+        Flight { answers: self.clone(), of, lock, making: None }
     }
 
     fn flights(&self) -> MutexGuard<'_, Flights> {
@@ -224,12 +253,24 @@ fn count(outcome: &'static str) {
 }
 
 impl Asked {
-    /// The answer, if it is kept.
-    #[must_use]
-    pub fn kept(&self) -> Option<Arc<Answer>> {
+    /// The answer, if it is kept, or as soon as somebody has made it who does so now.
+    pub async fn kept(&self) -> Option<Arc<Answer>> {
         match self.look() {
             Some(Kept::Answer(answer)) => {
                 count("kept");
+                return Some(answer);
+            }
+            Some(Kept::Nothing(_)) => return None,
+            None => {}
+        }
+        let of = (self.tenant.clone(), self.key);
+        if !self.answers.flights().contains_key(&of) {
+            return None;
+        }
+        self.answers.flight(&self.tenant, self.key).wait().await;
+        match self.look() {
+            Some(Kept::Answer(answer)) => {
+                count("waited");
                 Some(answer)
             }
             Some(Kept::Nothing(_)) | None => None,
@@ -255,7 +296,7 @@ impl Asked {
                 }
                 Some(Kept::Nothing(_)) => {
                     count("never");
-                    return Found::Place(Place { asked: self, flight: None });
+                    return Found::Place(Place { asked: self, _flight: None });
                 }
                 None if flight.is_some() => {
                     if let Some(answer) = self.made_by_others().await {
@@ -263,9 +304,13 @@ impl Asked {
                         return Found::Answer(answer);
                     }
                     count("made");
-                    return Found::Place(Place { asked: self, flight });
+                    return Found::Place(Place { asked: self, _flight: flight });
                 }
-                None => flight = Some(self.answers.wait(&self.tenant, self.key).await),
+                None => {
+                    let mut made = self.answers.flight(&self.tenant, self.key);
+                    made.wait().await;
+                    flight = Some(Box::new(made));
+                }
             }
         }
     }
@@ -324,18 +369,65 @@ impl Place {
     }
 }
 
-impl Drop for Place {
-    fn drop(&mut self) {
-        let Some(flight) = self.flight.take() else { return };
-        let Asked { answers, tenant, key, .. } = &self.asked;
-        let mut flights = answers.flights();
-        drop(flight);
-        let key = (tenant.clone(), *key);
-        // Nobody else waits for it.
-        if flights.get(&key).is_some_and(|flight| Arc::strong_count(flight) == 1) {
-            flights.remove(&key);
-        }
+mod stored;
+
+#[cfg(test)]
+mod tests {
+    use futures::future::join_all;
+
+    use super::*;
+
+    fn asked(answers: &Answers) -> Asked {
+        let request = Request {
+            role: Role::Reader,
+            kind: TokenKind::User,
+            scopes: ScopeSet::default(),
+            internal: false,
+            sent: [0; 32],
+        };
+        let tenant = TenantId::parse("acme").unwrap();
+        let key = Key { stamp: answers.stamps.of(&tenant), mark: None, request };
+        Asked { answers: answers.clone(), tenant, key, at: 0 }
+    }
+
+    #[tokio::test]
+    async fn whoever_waited_for_an_answer_or_gave_up_leaves_nothing_behind() {
+        let answers = Answers::new(Arc::default(), 1 << 20, std::time::Duration::from_secs(1));
+        let Found::Place(place) = asked(&answers).place().await else {
+            panic!("there is none yet")
+        };
+        let (kept, found) = (asked(&answers), asked(&answers).place());
+        let mut gives_up = Box::pin(asked(&answers).place());
+        assert!(futures::poll!(&mut gives_up).is_pending());
+        let waiting = async { tokio::join!(kept.kept(), found) };
+        let making = async {
+            tokio::task::yield_now().await;
+            drop(gives_up);
+            place.put(Bytes::from_static(b"{}"), Told::default(), i64::MAX).unwrap()
+        };
+        let ((kept, found), tag) = tokio::join!(waiting, making);
+        assert_eq!(kept.unwrap().tag, tag);
+        assert!(matches!(found, Found::Answer(answer) if answer.tag == tag));
+        assert!(answers.flights().is_empty());
+    }
+
+    #[tokio::test]
+    async fn when_the_one_who_makes_it_goes_away_another_one_does() {
+        let answers = Answers::new(Arc::default(), 1 << 20, std::time::Duration::from_secs(1));
+        let Found::Place(place) = asked(&answers).place().await else {
+            panic!("there is none yet")
+        };
+        let others = (0..3).map(|_| async {
+            let Found::Place(place) = asked(&answers).place().await else {
+                panic!("nobody made it")
+            };
+            drop(place);
+        });
+        let gone = async {
+            tokio::task::yield_now().await;
+            drop(place);
+        };
+        tokio::join!(join_all(others), gone);
+        assert!(answers.flights().is_empty());
     }
 }
-
-mod stored;

@@ -15,6 +15,8 @@ use std::{
 
 use serde::Serialize;
 
+use crate::gate::Load;
+
 mod error;
 mod keys;
 mod secret;
@@ -247,6 +249,8 @@ pub struct Alerts {
 pub struct Limits {
     /// Open connections per listener; more wait to be accepted.
     pub max_connections: usize,
+    /// Requests at work and waiting, on the public and the internal listener together.
+    pub load: Load,
     /// The head of a request.
     pub header_bytes: usize,
     /// From the first byte of a request's head (or the connection) to its last.

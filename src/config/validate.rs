@@ -8,6 +8,7 @@ use super::{
     Siem, SiemReceiver, SubscriptionLimits, keys, read_secret_file,
     sources::{Resolved, invalid_or_unknown},
 };
+use crate::gate::Load;
 
 pub(super) fn settings(from: &Resolved) -> Result<Settings, ConfigError> {
     let settings = Settings {
@@ -264,6 +265,7 @@ fn graphql(from: &Resolved) -> Result<Graphql, ConfigError> {
 fn limits(from: &Resolved) -> Result<Limits, ConfigError> {
     Ok(Limits {
         max_connections: required(from, "limits.max_connections")?,
+        load: load(from)?,
         header_bytes: required(from, "limits.header_bytes")?,
         header_timeout: milliseconds(from, "limits.header_timeout_ms")?,
         body_timeout: milliseconds(from, "limits.body_timeout_ms")?,
@@ -296,6 +298,20 @@ fn limits(from: &Resolved) -> Result<Limits, ConfigError> {
             from,
             "limits.idempotency_retention_hours",
         )?),
+    })
+}
+
+/// Twice as many at work as there are connections, unless it is said: one half is with the database while the
+/// other one is not.
+fn load(from: &Resolved) -> Result<Load, ConfigError> {
+    let at_work = match from.text("limits.concurrent_requests") {
+        Some(_) => required(from, "limits.concurrent_requests")?,
+        None => 2 * required::<usize>(from, "database.max_connections")?,
+    };
+    Ok(Load {
+        at_work,
+        waiting: required(from, "limits.waiting_requests")?,
+        patience: milliseconds(from, "limits.waiting_timeout_ms")?,
     })
 }
 

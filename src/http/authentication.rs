@@ -6,11 +6,12 @@ use axum::http::{HeaderMap, header};
 
 use crate::{
     audit::Record,
-    auth::{Principal, TokenError, TokenVerifier, verifier::MAXIMUM_LEEWAY},
+    auth::{TokenError, TokenVerifier, verifier::MAXIMUM_LEEWAY},
     call::Call,
     clock::SharedClock,
     db::Db,
     error::{Error, Result},
+    gate::Gate,
 };
 
 /// Makes calls out of requests that bring a valid token.
@@ -19,6 +20,7 @@ pub struct Authentication {
     verifier: Arc<TokenVerifier>,
     db: Db,
     clock: SharedClock,
+    gate: Option<Gate>,
 }
 
 impl std::fmt::Debug for Authentication {
@@ -31,18 +33,24 @@ impl Authentication {
     /// Verifies with `verifier`, and opens `db` for whom it lets in.
     #[must_use]
     pub const fn new(verifier: Arc<TokenVerifier>, db: Db, clock: SharedClock) -> Self {
-        Self { verifier, db, clock }
+        Self { verifier, db, clock, gate: None }
+    }
+
+    /// The same; calls wait at `gate` when they begin.
+    #[must_use]
+    pub fn waiting_at(self, gate: Gate) -> Self {
+        Self { gate: Some(gate), ..self }
     }
 
     /// The call that a request is.
     ///
     /// # Errors
     /// [`Error::Unauthenticated`] without a valid bearer token, [`Error::Unavailable`] when the keys
-    /// to verify it with cannot be had.
+    /// to verify it with cannot be had, [`Error::Overloaded`] as [`Self::spend`].
     pub async fn call(&self, headers: &HeaderMap, record: &Arc<Record>) -> Result<Call> {
         let token = bearer(headers).ok_or(Error::Unauthenticated)?;
         let call = self.verified(token, record).await?;
-        self.spend(call.principal()).await?;
+        self.spend(&call).await?;
         Ok(call)
     }
 
@@ -54,16 +62,23 @@ impl Authentication {
     pub async fn verified(&self, token: &str, record: &Arc<Record>) -> Result<Call> {
         let principal = self.verifier.verify(token).await?;
         tracing::Span::current().record("tenant", principal.tenant().as_str());
-        Ok(Call::new(Arc::new(principal), &self.db, self.clock.clone(), record.clone()))
+        let call = Call::new(Arc::new(principal), &self.db, self.clock.clone(), record.clone());
+        Ok(match &self.gate {
+            Some(gate) => call.waiting_at(gate.clone()),
+            None => call,
+        })
     }
 
     /// Uses up a token that is for one use, durably and before the call begins, so that no other
     /// instance takes it and no restart forgets it. Any other token passes. // D43
     ///
     /// # Errors
-    /// [`Error::Unauthenticated`] for one that was used.
-    pub async fn spend(&self, principal: &Principal) -> Result<()> {
+    /// [`Error::Unauthenticated`] for one that was used, [`Error::Overloaded`] while there is no place for
+    /// the call: then it is not used up.
+    pub async fn spend(&self, call: &Call) -> Result<()> {
+        let principal = call.principal();
         let Some(nonce) = principal.nonce() else { return Ok(()) };
+        call.begin().await?;
         // It may be accepted for so long after its end, by a clock that differs as much from ours.
         let until = principal.expires_at() + 2 * MAXIMUM_LEEWAY;
         let db = self.db.scoped_to(principal);

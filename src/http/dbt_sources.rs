@@ -67,6 +67,7 @@ pub(super) async fn import(
         require_json(&parts.headers)?;
         let bytes = body::read(&parts.headers, body, &state.limits).await?;
         once::bind(&call, &parts, &bytes);
+        call.begin().await?;
         Ok::<_, Problem>(dbt::read(&bytes, &namespace)?)
     };
     let recorded = import::record(&call, Operation::DbtSourcesImport, items).await;

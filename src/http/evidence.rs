@@ -57,6 +57,7 @@ async fn answer(
     let name = named("file").filter(|_| own).ok_or_else(missing)?;
     let file = File::named(name).ok_or_else(missing)?;
     call.record().about(|| format!("evidence:{name}"));
+    call.begin().await?;
     let tx = call.db().read_trail().await?;
     let content = file.read(&tx).await?.ok_or_else(missing)?;
     let (kind, keep) = if file.is_final() { (BYTES, FOR_GOOD) } else { (TEXT, ASKED_AGAIN) };

@@ -151,6 +151,7 @@ async fn record_body(
         require_json(&parts.headers)?;
         let bytes = body::read(&parts.headers, body, limits).await?;
         once::bind(call, parts, &bytes);
+        call.begin().await?;
         let batch =
             openlineage::parse(&bytes, &ParseLimits::at(call.now())).map_err(Error::from)?;
         warnings = batch.warnings;

@@ -20,6 +20,8 @@ use crate::error::{Coded, Error, ErrorCode};
 pub const MEDIA_TYPE: HeaderValue = HeaderValue::from_static("application/problem+json");
 /// Seconds until a caller of an unavailable service should try again.
 const RETRY_AFTER: HeaderValue = HeaderValue::from_static("5");
+/// The same where there is more to do than can be done: those at work are soon done.
+const RETRY_SOON: HeaderValue = HeaderValue::from_static("1");
 /// RFC 6750: a caller without a token is told how, one with a bad token that it is bad.
 const CHALLENGE: HeaderValue = HeaderValue::from_static("Bearer realm=\"drr\"");
 const CHALLENGE_INVALID: HeaderValue =
@@ -102,6 +104,7 @@ impl From<Error> for Problem {
         let problem = Self::new(status, code, error.to_string());
         match error {
             Error::BadUserInput { field, .. } => problem.with_field(&field),
+            Error::Overloaded => problem.with_header(header::RETRY_AFTER, RETRY_SOON),
             _ => problem,
         }
     }

@@ -206,6 +206,10 @@ impl Executor for Execution {
         true
     }
 
+    async fn begin(&self, caller: &Caller) -> Result<()> {
+        caller.call.begin().await
+    }
+
     async fn execute(&self, caller: Caller, admitted: Admitted) -> Result<Executed> {
         let Caller { call, wants_trace } = caller;
         let (request, finish) = self.prepare(&call, admitted)?;

@@ -17,12 +17,13 @@ use drr::{
     breach::{delivery::Delivered, sweeper::Swept},
     change::announcer::Told,
     clock::{ManualClock, SharedClock, SystemClock},
-    config::{Audit, Settings, Sources},
+    config::{Audit, Limits, Settings, Sources},
     db::DbSettings,
     evidence::{
         Signatory, SigningKey,
         sequencer::{Sequenced, Sequencer},
     },
+    gate::Load,
     keys::{Keys, MasterKey},
     objects::Objects,
 };
@@ -81,9 +82,11 @@ pub fn vault(url: &str) -> Vault {
 /// What the usual service on this database is made of.
 pub fn assembly(database: &Database<'_>, clock: SharedClock) -> Assembly {
     let settings = settings();
+    // A machine that has other things to do is no overload.
+    let load = Load { at_work: 1_000, ..settings.limits.load };
     Assembly {
         listen: settings.listen,
-        limits: settings.limits,
+        limits: Limits { load, ..settings.limits },
         graphql: settings.graphql,
         retention: settings.retention,
         cache: settings.cache,

@@ -46,6 +46,8 @@ mod once;
 #[cfg(test)]
 mod operations;
 #[cfg(test)]
+mod overload;
+#[cfg(test)]
 mod plans;
 #[cfg(test)]
 mod policy;

@@ -81,6 +81,11 @@ fn health_says_what_is_not_ready_and_metrics_count() {
         assert_eq!(failed[0]["name"], "database");
         assert_eq!(get("/livez").await.unwrap().status(), 200);
         let answer = app.send(&token, "{ freshnessSummary { total } }", json!({})).await;
+        // Nothing of it could be had: a status says so, and when to ask again.
+        assert_eq!(
+            (answer.status().as_u16(), &answer.headers()["retry-after"]),
+            (503, &"5".parse().unwrap())
+        );
         let body: Value = answer.json().await.unwrap();
         assert_eq!(body["errors"][0]["extensions"]["code"], "UNAVAILABLE", "{body:#}");
         assert!(!body.to_string().contains(name.as_str()), "{body:#}");

@@ -1,29 +1,55 @@
-//! Calls without a token beyond what has an event each.
+//! Calls that are counted together, beyond those that have an event each: of strangers, and of callers who
+//! were sent away because there was too much to do. What was saved by that must not be spent on telling of
+//! it; and whoever is counted waits, and so cannot come back at once.
 
 use std::{collections::HashMap, time::Duration};
 
 use tokio::{sync::oneshot, time::Instant};
 
 use super::{Group, Item};
-use crate::audit::model::{Event, NOBODY};
+use crate::{
+    audit::model::{Event, NOBODY},
+    error::ErrorCode,
+};
 
-/// Calls without a token that have an event each, in a second.
-const STRANGERS_EACH: u32 = 20;
+/// Calls that have an event each, in a second: so many without a token, and so many that were sent away.
+const EACH: u32 = 20;
 /// How long those beyond wait to be counted together.
 const CROWD_EVERY: Duration = Duration::from_millis(250);
 
-/// Calls without a token beyond what has an event each.
+/// See the [module](self).
 pub(super) struct Crowd {
-    second: Instant,
-    left: u32,
+    strangers: Places,
+    sent_away: Places,
     since: Option<Instant>,
     parked: HashMap<String, (Event, Vec<oneshot::Sender<bool>>)>,
 }
 
+/// Places for calls that have an event each.
+struct Places {
+    second: Instant,
+    left: u32,
+}
+
+impl Places {
+    fn new() -> Self {
+        Self { second: Instant::now(), left: EACH }
+    }
+
+    fn take(&mut self) -> bool {
+        if self.second.elapsed() >= Duration::from_secs(1) {
+            *self = Self::new();
+        }
+        let there_is_one = self.left > 0;
+        self.left = self.left.saturating_sub(1);
+        there_is_one
+    }
+}
+
 impl Crowd {
     pub(super) fn new() -> Self {
-        let second = Instant::now();
-        Self { second, left: STRANGERS_EACH, since: None, parked: HashMap::new() }
+        let (strangers, sent_away) = (Places::new(), Places::new());
+        Self { strangers, sent_away, since: None, parked: HashMap::new() }
     }
 
     pub(super) fn due(&self) -> Option<Instant> {
@@ -33,7 +59,7 @@ impl Crowd {
     pub(super) fn take_or_park(&mut self, item: Item, group: &mut Group) {
         let Item { events, done } = item;
         match <[Event; 1]>::try_from(events) {
-            Ok([event]) if event.actor_id == NOBODY && !self.has_place() => self.park(event, done),
+            Ok([event]) if !self.has_place(&event) => self.park(event, done),
             Ok([event]) => {
                 group.events.push(event);
                 group.waiting.extend(done);
@@ -47,8 +73,8 @@ impl Crowd {
 
     fn park(&mut self, event: Event, done: Option<oneshot::Sender<bool>>) {
         self.since.get_or_insert_with(Instant::now);
-        let Event { action, result, error_code, interface, .. } = &event;
-        let kind = format!("{action} {result} {error_code:?} {interface:?}");
+        let Event { tenant_id, actor_id, action, result, error_code, interface, .. } = &event;
+        let kind = format!("{tenant_id} {action} {result} {error_code:?} {interface:?} {actor_id}");
         let parked = self.parked.entry(kind);
         let (counted, waiting) =
             parked.or_insert_with(|| (Event { calls: 0, ..event }, Vec::new()));
@@ -56,13 +82,16 @@ impl Crowd {
         waiting.extend(done);
     }
 
-    fn has_place(&mut self) -> bool {
-        if self.second.elapsed() >= Duration::from_secs(1) {
-            (self.second, self.left) = (Instant::now(), STRANGERS_EACH);
+    /// Whether a call has an event of its own.
+    fn has_place(&mut self, event: &Event) -> bool {
+        if event.actor_id == NOBODY {
+            return self.strangers.take();
         }
-        let has_place = self.left > 0;
-        self.left = self.left.saturating_sub(1);
-        has_place
+        // What is known of one that was begun would be lost.
+        let sent_away = event.error_code.as_deref() == Some(ErrorCode::Overloaded.as_str())
+            && event.dataset_id.is_none()
+            && event.resource.is_none();
+        !sent_away || self.sent_away.take()
     }
 
     /// Lets the crowd into `group`, if it is time.

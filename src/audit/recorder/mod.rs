@@ -4,9 +4,10 @@
 //! it is empty, so that they are delivered in the order in which they came. Where neither takes them the
 //! call is refused.
 //!
-//! Calls without a token have no tenant to answer for them, and cost their sender nothing. Of these, so
-//! many a second have an event each; what is beyond is counted, kind by kind, in one event a quarter of a
-//! second, and waits for it.
+//! Calls without a token have no tenant to answer for them, and cost their sender nothing; those that were
+//! sent away because there was too much to do must not make more of it. Of each of these, so many a second
+//! have an event each; what is beyond is counted, kind by kind and caller by caller, in one event a quarter
+//! of a second, and waits for it ([`crowd`]).
 
 use std::{path::Path, sync::Arc};
 

@@ -106,6 +106,21 @@ pub(in crate::http) fn tagged(
     answer.map(Body::from)
 }
 
+/// Why nothing could be had for now, if that is all that an answer says: then the whole of it is to be asked
+/// for again, and a status says so.
+pub(in crate::http) fn unavailable(response: &GraphqlResponse) -> Option<&Error> {
+    let is_nothing = match &response.data {
+        Value::Null => true,
+        Value::Object(fields) => fields.values().all(|field| *field == Value::Null),
+        _ => false,
+    };
+    let own = |error: &ServerError| {
+        matches!(code_of(error), ErrorCode::Unavailable | ErrorCode::Overloaded)
+    };
+    let why = || own_error(response.errors.first()?);
+    (is_nothing && response.errors.iter().all(own)).then(why).flatten()
+}
+
 /// How a call with this answer ended, for the audit trail: its first error says it.
 pub(in crate::http) fn outcome(response: &GraphqlResponse) -> Outcome {
     match response.errors.first().map(code_of) {
@@ -117,12 +132,15 @@ pub(in crate::http) fn outcome(response: &GraphqlResponse) -> Outcome {
 
 /// The code of an error; what has another than ours is the caller's fault.
 fn code_of(error: &ServerError) -> ErrorCode {
-    let own = error.source::<Error>().or_else(|| error.source::<Arc<Error>>().map(AsRef::as_ref));
     let said = || match error.extensions.as_ref()?.get("code")? {
         Value::String(code) => ErrorCode::ALL.into_iter().find(|known| known.as_str() == code),
         _ => None,
     };
-    own.map(Error::code).or_else(said).unwrap_or(ErrorCode::BadUserInput)
+    own_error(error).map(Error::code).or_else(said).unwrap_or(ErrorCode::BadUserInput)
+}
+
+fn own_error(error: &ServerError) -> Option<&Error> {
+    error.source::<Error>().or_else(|| error.source::<Arc<Error>>().map(AsRef::as_ref))
 }
 
 fn is_not_found(error: &ServerError) -> bool {

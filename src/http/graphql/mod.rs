@@ -96,6 +96,14 @@ pub trait Executor: Clone + Send + Sync + 'static {
         false
     }
 
+    /// Waits for a place at work, which the caller then has until all is done.
+    ///
+    /// # Errors
+    /// [`Error::Overloaded`]: nothing was done.
+    fn begin(&self, _caller: &Self::Caller) -> impl Future<Output = Result<(), Error>> + Send {
+        std::future::ready(Ok(()))
+    }
+
     /// Executes.
     ///
     /// A resolver's [`Error`] keeps its code on the way out; any other error type is logged and shown
@@ -147,10 +155,17 @@ async fn handle<E: Executor>(
         Err(problem) => return answer::refused(&problem, media, &context.correlation_id),
     };
     let faultless = executed.response.errors.is_empty();
+    let unavailable = answer::unavailable(&executed.response).cloned();
     let response = answer::executed(executed.response, media, &context.correlation_id);
-    let response = match place {
-        Some(place) => keep(*place, faultless, &context, response, &conditions),
-        None => response.map(Body::from),
+    let response = match (place, unavailable) {
+        (place, Some(error)) => {
+            if let Some(place) = place {
+                place.0.failed();
+            }
+            answer::refused(&error.into(), media, &context.correlation_id)
+        }
+        (Some(place), None) => keep(*place, faultless, &context, response, &conditions),
+        (None, None) => response.map(Body::from),
     };
     let Some(call) = executed.call else { return response };
     let ended = call.attempt().is_some_and(|attempt| attempt.end().is_some());
@@ -225,10 +240,15 @@ async fn run<E: Executor>(
         }
         None => graphql.executor.ask(&caller, &request).await,
     };
-    let kept = asked.as_ref().and_then(|(asked, _)| asked.kept());
+    let kept = match &asked {
+        Some((asked, _)) => asked.kept().await,
+        None => None,
+    };
     if let Some(answer) = kept.filter(|answer| graphql.executor.takes(&caller, answer)) {
         return Ok(Done::Kept(answer));
     }
+    // Nothing of the document is looked at before.
+    graphql.executor.begin(&caller).await?;
     let tenant = graphql.executor.tenant(&caller);
     let admitted = if parts.method == Method::GET {
         graphql.intake.of_query(tenant, parts.uri.query().unwrap_or_default())

@@ -183,6 +183,7 @@ async fn answer(
         let id = identifier(path)?;
         let query = parts.uri.query().unwrap_or_default();
         let given = parameters::parse(query, &prepared.parameters)?;
+        call.begin().await?;
         let body = prepared.execute(&endpoint.rest.subgraph, call, id, &given).await?;
         Ok((given, body))
     };

@@ -212,6 +212,7 @@ async fn record(
         require_json(&parts.headers)?;
         let bytes = body::read(&parts.headers, body, &reporting.rest.limits).await?;
         once::bind(&call, &parts, &bytes);
+        call.begin().await?;
         read(&bytes, &call).map_err(parameters::problem)
     };
     let response = match report::record(&call, &dataset, read).await {

@@ -351,7 +351,7 @@ impl Session {
         let authentication = &inner.authentication;
         let admitted = async {
             let call = authentication.verified(&token, ending.record()).await?;
-            authentication.spend(call.principal()).await
+            authentication.spend(&call).await
         };
         let admitted = admitted.await;
         let ended = ending.end(admitted.as_ref().map_or_else(Outcome::of, |()| Outcome::Success));
@@ -459,6 +459,7 @@ impl Operating {
         let Subscriber { token, correlation_id, .. } = &self.subscriber;
         let authentication = &self.subscriptions.parts.authentication;
         let call = authentication.verified(token, ending.record()).await.map_err(refusal)?;
+        call.begin().await.map_err(refusal)?;
         let admitted =
             self.subscriptions.intake.of_json(call.principal().tenant(), payload.as_bytes());
         let admitted = admitted.map_err(|refused| {

@@ -23,7 +23,7 @@ use tokio::{
 
 use super::{
     Subscriptions,
-    engine::{End, Event, Subscriber, Subscription, count_end},
+    engine::{End, Event, START, Subscriber, Subscription, count_end},
 };
 use crate::{
     error::Error,
@@ -198,7 +198,9 @@ async fn open(
     if !subscribes(&admitted) && media::negotiate(&parts.headers).is_some() {
         return Ok(Opened::Other(rebuilt(parts, bytes).into()));
     }
-    inner.authentication.spend(call.principal()).await?;
+    call.record().is(START);
+    call.begin().await?;
+    inner.authentication.spend(&call).await?;
     let subscriber = Subscriber {
         token: token.into(),
         correlation_id: context.correlation_id.clone(),
