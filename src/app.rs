@@ -331,19 +331,22 @@ impl App {
         }
         let (recorder, recording) =
             Recorder::start(db.clone(), &audit.spool_dir, audit.spool_bytes)?;
-        tasks.spawn(news.run(db.clone(), background.clone()));
         let hub = Arc::new(Hub::default());
         tasks.spawn(hub.clone().run(db.clone(), background.clone()));
         let graph = graphql::subgraph();
         let mut execution =
             Execution::new(authentication.clone(), graph.clone(), limits.graphql_cost);
-        if cache.bytes > 0 {
+        let answers = (cache.bytes > 0).then(|| {
             let answers = Answers::new(stamps, cache.bytes, cache.longest);
-            execution = execution.keeping(match remote {
+            match remote {
                 Some(remote) => answers.shared(remote),
                 None => answers,
-            });
+            }
+        });
+        if let Some(answers) = &answers {
+            execution = execution.keeping(answers.clone());
         }
+        tasks.spawn(news.run(db.clone(), answers, background.clone()));
         let subscriptions = Subscriptions::new(
             authentication.clone(),
             execution.clone(),

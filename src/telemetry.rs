@@ -158,6 +158,7 @@ fn describe() {
         "Writes after which kept answers do not count."
     );
     describe_counter!("drr_cache_evictions_total", "Answers that made room for others.");
+    describe_counter!("drr_cache_purged_total", "Answers forgotten because an operator said so.");
     describe_gauge!("drr_cache_bytes", Unit::Bytes, "What kept answers take.");
     describe_counter!("drr_audit_events_total", "Audit events that are durable.");
     describe_counter!("drr_audit_groups_total", "Statements that wrote audit events of calls.");

@@ -236,7 +236,6 @@ impl Answers {
     }
 
     /// Forgets the answers of one tenant, or of all; answers how much that was.
-    #[must_use]
     pub fn purge(&self, tenant: Option<&TenantId>) -> Size {
         self.local.purge(tenant)
     }

@@ -102,6 +102,7 @@ impl<K: Hash + Eq, V: Clone> Local<K, V> {
             purged.bytes += share.bytes;
             kept.resize(&tenant, |_| 0);
         }
+        metrics::counter!("drr_cache_purged_total").increment(purged.entries as u64);
         metrics::gauge!("drr_cache_bytes").set(kept.bytes as f64);
         purged
     }

@@ -21,6 +21,7 @@ pub mod answers;
 pub mod lifetime;
 mod local;
 pub mod news;
+pub mod operator;
 pub mod remote;
 pub mod stamps;
 

@@ -19,7 +19,7 @@ use tokio::{sync::Notify, time::sleep};
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
-use super::{remote::Remote, stamps::Stamps};
+use super::{answers::Answers, remote::Remote, stamps::Stamps};
 use crate::{
     auth::TenantId,
     db::{Db, Heard, Observer},
@@ -27,7 +27,7 @@ use crate::{
 };
 
 /// The end of the channel's name.
-const CHANNEL: &str = "_written";
+pub(super) const CHANNEL: &str = "_written";
 /// How long writes are gathered.
 const GATHERED_FOR: Duration = Duration::from_millis(5);
 /// How long to wait after a failure; until then nothing is heard.
@@ -62,11 +62,11 @@ impl News {
         self.untold.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Tells and listens, until `stop`.
-    pub async fn run(self: Arc<Self>, db: Db, stop: CancellationToken) {
+    /// Tells and listens, until `stop`; forgets of `answers` what an operator says.
+    pub async fn run(self: Arc<Self>, db: Db, answers: Option<Answers>, stop: CancellationToken) {
         let listening = async {
             loop {
-                if let Err(error) = self.listen(&db).await {
+                if let Err(error) = self.listen(&db, answers.as_ref()).await {
                     tracing::warn!(?error, "not listening for the writes of others");
                 }
                 self.stamps.all_written();
@@ -98,21 +98,22 @@ impl News {
         }
     }
 
-    async fn listen(&self, db: &Db) -> Result<()> {
+    async fn listen(&self, db: &Db, answers: Option<&Answers>) -> Result<()> {
         let mut listener = db.listen(CHANNEL).await?;
         self.stamps.all_written();
         loop {
             match listener.next().await? {
                 Heard::Gap => self.stamps.all_written(),
                 Heard::Note(note) => match read_note(&note) {
-                    Some((instance, ..)) if instance == self.instance => {}
-                    Some((_, known, tenant)) => {
+                    Some((instance, _)) if instance == self.instance => {}
+                    Some((_, Note::Written(tenant, known))) => {
                         self.stamps.written(&tenant);
                         if let Some(remote) = self.remote.as_ref().filter(|_| !known) {
                             // Who cannot reach it either does not use it.
                             let _ = remote.written(&tenant).await;
                         }
                     }
+                    Some((_, Note::Forget(tenant))) => self.forget(tenant.as_ref(), answers),
                     None => tracing::warn!("a notification that nobody understands"),
                 },
             }
@@ -121,6 +122,19 @@ impl News {
 }
 
 impl News {
+    /// What is being made is of before too: it goes under another stamp than what is asked for after.
+    fn forget(&self, tenant: Option<&TenantId>, answers: Option<&Answers>) {
+        match tenant {
+            Some(tenant) => self.stamps.written(tenant),
+            None => self.stamps.all_written(),
+        }
+        if let Some(answers) = answers {
+            let gone = answers.purge(tenant);
+            let of = tenant.map_or("all", TenantId::as_str);
+            tracing::info!(of, entries = gone.entries, bytes = gone.bytes, "forgotten as told");
+        }
+    }
+
     fn add(&self, tenant: &TenantId, known: bool) {
         let mut untold = self.untold();
         let before = untold.get(tenant).copied().unwrap_or(true);
@@ -158,16 +172,37 @@ impl Observer for News {
 const KNOWN: &str = "+";
 const UNKNOWN: &str = "-";
 
-fn read_note(note: &str) -> Option<(Uuid, bool, TenantId)> {
+/// Everything is to be forgotten, written or not.
+const FORGET: &str = "!";
+/// Of all tenants. No tenant is called so.
+const ALL: &str = "*";
+
+/// What is said.
+#[derive(Debug, PartialEq, Eq)]
+enum Note {
+    /// Something was written to a tenant's rows, and whether Redis knows it.
+    Written(TenantId, bool),
+    /// What is kept is to be forgotten, of one tenant or of all.
+    Forget(Option<TenantId>),
+}
+
+/// What an operator says.
+pub(super) fn forget(from: Uuid, tenant: Option<&TenantId>) -> String {
+    format!("{from} {FORGET} {}", tenant.map_or(ALL, TenantId::as_str))
+}
+
+fn read_note(note: &str) -> Option<(Uuid, Note)> {
     let mut words = note.split(' ');
-    let (instance, known, tenant) = (words.next()?, words.next()?, words.next()?);
-    let known = match known {
-        KNOWN => true,
-        UNKNOWN => false,
+    let (instance, what, whose) = (words.next()?, words.next()?, words.next()?);
+    let tenant = || TenantId::parse(whose).ok();
+    let note = match what {
+        KNOWN => Note::Written(tenant()?, true),
+        UNKNOWN => Note::Written(tenant()?, false),
+        FORGET if whose == ALL => Note::Forget(None),
+        FORGET => Note::Forget(Some(tenant()?)),
         _ => return None,
     };
-    Some((instance.parse().ok()?, known, TenantId::parse(tenant).ok()?))
-        .filter(|_| words.next().is_none())
+    Some((instance.parse().ok()?, note)).filter(|_| words.next().is_none())
 }
 
 #[cfg(test)]
@@ -178,9 +213,17 @@ mod tests {
     fn notes_are_an_instance_and_a_tenant() {
         let acme = TenantId::parse("acme").unwrap();
         let one = Uuid::from_u128(1);
-        assert_eq!(read_note(&format!("{one} + acme")), Some((one, true, acme.clone())));
-        assert_eq!(read_note(&format!("{one} - acme")), Some((one, false, acme)));
-        for bad in ["", "acme", "1 + acme", &format!("{one} acme"), &format!("{one} + ACME")] {
+        let read = |text: &str| read_note(&format!("{one} {text}"));
+        assert_eq!(read("+ acme"), Some((one, Note::Written(acme.clone(), true))));
+        assert_eq!(read("- acme"), Some((one, Note::Written(acme.clone(), false))));
+        for tenant in [None, Some(acme)] {
+            let note = forget(one, tenant.as_ref());
+            assert_eq!(read_note(&note), Some((one, Note::Forget(tenant))));
+        }
+        for bad in ["acme", "+ ACME", "+ *", "! ACME", "! acme *", "? acme"] {
+            assert_eq!(read(bad), None, "{bad:?}");
+        }
+        for bad in ["", "acme", "1 + acme"] {
             assert_eq!(read_note(bad), None, "{bad:?}");
         }
     }

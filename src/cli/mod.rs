@@ -1,6 +1,7 @@
 //! The command line: one file per command, each from settings to an exit code.
 
 mod audit;
+mod cache;
 mod config;
 mod database;
 mod demo;
@@ -83,6 +84,8 @@ enum Command {
     /// Drop what is kept no longer, as the server does once a day: months of runs and events, and after
     /// they were archived those of the audit trail.
     Retain(retain::Arguments),
+    /// Look at the answers that are kept, or have them forgotten.
+    Cache(cache::Arguments),
     /// Look after the keys that objects are encrypted with.
     Keys(keys::Arguments),
     /// Look at the audit trail and after it: what comes, its evidence, its end, its archives, and what
@@ -134,6 +137,7 @@ async fn run(Cli { common, command }: Cli) -> Result<(), Failure> {
         Command::Retain(arguments) => {
             retain::run(&common, &arguments, retain::What::Everything).await
         }
+        Command::Cache(arguments) => Box::pin(cache::run(&common, arguments)).await,
         Command::Keys(arguments) => keys::run(&common, &arguments).await,
         Command::Audit(arguments) => Box::pin(audit::run(&common, arguments)).await,
         Command::Report(arguments) => report::run(&common, arguments).await,

@@ -301,12 +301,11 @@ fn limits(from: &Resolved) -> Result<Limits, ConfigError> {
     })
 }
 
-/// Twice as many at work as there are connections, unless it is said: one half is with the database while the
-/// other one is not.
+/// As many at work as there are connections, unless it is said: more would wait for those.
 fn load(from: &Resolved) -> Result<Load, ConfigError> {
     let at_work = match from.text("limits.concurrent_requests") {
         Some(_) => required(from, "limits.concurrent_requests")?,
-        None => 2 * required::<usize>(from, "database.max_connections")?,
+        None => required(from, "database.max_connections")?,
     };
     Ok(Load {
         at_work,

@@ -87,7 +87,7 @@ impl Service {
         let stop = CancellationToken::new();
         // What the news would tell later than Redis is not waited for by those that are deaf.
         let listening = match knows {
-            Knows::Redis(_) => tokio::spawn(news.run(db.clone(), stop.clone())),
+            Knows::Redis(_) => tokio::spawn(news.run(db.clone(), None, stop.clone())),
             _ => tokio::spawn(async {}),
         };
         let (recorder, recording) = Recorder::start(db.clone(), &spool_folder(), 1 << 28).unwrap();

@@ -3,6 +3,7 @@
 mod failing;
 mod history;
 mod kept;
+mod operator;
 mod redis;
 
 use serde_json::{Value, json};
