@@ -15,7 +15,7 @@ use tokio_util::task::AbortOnDropHandle;
 
 use crate::{
     call::Call,
-    db::{TenantDb, TenantTx},
+    db::{Lent, TenantTx},
     error::{Error, Result},
 };
 
@@ -31,8 +31,8 @@ pub trait BatchRead: Send + Sync + 'static {
     type Value: Clone + Send + Sync + 'static;
 
     /// The transaction to read in.
-    fn begin(db: &TenantDb) -> impl Future<Output = Result<TenantTx>> + Send {
-        db.read()
+    fn begin(call: &Call) -> impl Future<Output = Result<Lent>> + Send {
+        call.read()
     }
 
     /// Reads what there is for `keys`, in one statement. A key may be missing from the answer.
@@ -58,8 +58,8 @@ impl<R: BatchRead> Batched<R> {
     /// A loader for the request that `call` is.
     #[must_use]
     pub fn new(call: &Call) -> Self {
-        let db = call.db().clone();
-        let reader = Reader(Arc::new(move |keys| Box::pin(read::<R>(db.clone(), keys))));
+        let of = call.clone();
+        let reader = Reader(Arc::new(move |keys| Box::pin(read::<R>(of.clone(), keys))));
         Self { call: call.clone(), gather: Gather::new(reader) }
     }
 
@@ -74,11 +74,11 @@ impl<R: BatchRead> Batched<R> {
 
 /// Reads in a task of its own, so that a panic is an error like any other, and so that the waiters
 /// are woken once, and not with every packet that arrives. Every key is in the answer.
-async fn read<R: BatchRead>(db: TenantDb, keys: Vec<R::Key>) -> HashMap<R::Key, Loaded<R::Value>> {
+async fn read<R: BatchRead>(call: Call, keys: Vec<R::Key>) -> HashMap<R::Key, Loaded<R::Value>> {
     let wanted = keys.clone();
     // Who asked may go; then nobody waits for the answer.
     let read = AbortOnDropHandle::new(tokio::spawn(async move {
-        let tx = R::begin(&db).await?;
+        let tx = R::begin(&call).await?;
         R::read(&tx, &wanted).await
     }));
     let mut result = read.await.unwrap_or_else(|lost| Err(Error::internal(lost)));

@@ -20,7 +20,7 @@ use crate::{
     },
     cache::Lifetime,
     clock::SharedClock,
-    db::{Db, TenantDb},
+    db::{Db, Lent, Reading, TenantDb},
     error::Result,
     gate::{Gate, Permit},
     idempotency::Attempt,
@@ -37,6 +37,7 @@ pub struct Call {
     record: Arc<Record>,
     changes: Arc<AtomicU64>,
     lifetime: Lifetime,
+    reading: Option<Reading>,
     attempt: Option<Arc<Attempt>>,
     is_internal: bool,
     gate: Option<Gate>,
@@ -65,11 +66,20 @@ impl Call {
             record,
             changes: Arc::default(),
             lifetime: Lifetime::default(),
+            reading: None,
             attempt: None,
             is_internal: false,
             gate: None,
             permit: Arc::default(),
         }
+    }
+
+    /// The call as one that changes nothing and ends soon: all that it reads is read in one transaction,
+    /// which lasts until the call is dropped.
+    #[must_use]
+    pub fn reading(mut self) -> Self {
+        self.reading = Some(Reading::of(self.db.clone()));
+        self
     }
 
     /// The call as one that may come again under an idempotency key.
@@ -133,6 +143,17 @@ impl Call {
     #[must_use]
     pub const fn db(&self) -> &TenantDb {
         &self.db
+    }
+
+    /// A transaction to read in. No loader is to be asked for anything while it is held.
+    ///
+    /// # Errors
+    /// As for [`TenantDb::read`].
+    pub async fn read(&self) -> Result<Lent> {
+        match &self.reading {
+            Some(reading) => reading.tx().await,
+            None => self.db.read().await.map(Lent::from),
+        }
     }
 
     /// When the call began. Everything in one answer is judged at this one instant. An answer that

@@ -16,6 +16,7 @@ use crate::{
         annotations::{Cost, LOG, ListSize, page},
         call,
         connection::{Connection, Page, Place, is_possible_instant},
+        direct::{Direct, direct},
         errors::{Nullable, nullable},
         scalars::{BigInt, searched, uuid},
     },
@@ -119,8 +120,8 @@ impl AuditEvent {
     }
 
     /// That dataset, if it is there.
-    async fn dataset(&self, context: &Context<'_>) -> Nullable<Dataset> {
-        nullable(Dataset::load(context, self.0.dataset_id?).await)
+    async fn dataset(&self, context: &Context<'_>) -> Nullable<Direct<Dataset>> {
+        direct(Dataset::load(context, self.0.dataset_id?).await)
     }
 
     /// What else it was about (`run:<id>`).

@@ -21,6 +21,7 @@ use crate::{
         annotations::{ListSize, page},
         call,
         connection::{Connection, Page, Place, is_possible_instant},
+        direct::{Direct, direct},
         errors::{Nullable, nullable},
         scalars::{BigInt, uuid},
         shared,
@@ -137,8 +138,8 @@ impl Breach {
     }
 
     /// The dataset.
-    async fn dataset(&self, context: &Context<'_>) -> Nullable<Dataset> {
-        nullable(Dataset::load(context, self.0.dataset_id).await)
+    async fn dataset(&self, context: &Context<'_>) -> Nullable<Direct<Dataset>> {
+        direct(Dataset::load(context, self.0.dataset_id).await)
     }
 
     /// The policy that it is a breach of: the dataset's own has the dataset's identifier.
@@ -189,8 +190,8 @@ impl Breach {
     }
 
     /// The run that ended it.
-    async fn resolved_by(&self, context: &Context<'_>) -> Nullable<RefreshRun> {
-        nullable(RefreshRun::load(context, self.0.resolved_by_run?).await)
+    async fn resolved_by(&self, context: &Context<'_>) -> Nullable<Direct<RefreshRun>> {
+        direct(RefreshRun::load(context, self.0.resolved_by_run?).await)
     }
 
     /// The dataset's last success before it.
@@ -317,8 +318,8 @@ impl FreshnessEvent {
     }
 
     /// The dataset.
-    async fn dataset(&self, context: &Context<'_>) -> Nullable<Dataset> {
-        nullable(Dataset::load(context, self.0.dataset_id).await)
+    async fn dataset(&self, context: &Context<'_>) -> Nullable<Direct<Dataset>> {
+        direct(Dataset::load(context, self.0.dataset_id).await)
     }
 
     /// The breach, as it is now.
@@ -346,7 +347,7 @@ async fn events(
     call.authorize(Operation::BreachRead)?;
     let page = Page::<FreshnessEventCursor>::parse(first, after, 50)?;
     let last = page.after.map_or(0, |after| after.sequence());
-    let rows = repository::events(&call.db().read().await?, last, page.limit()).await?;
+    let rows = repository::events(&*call.read().await?, last, page.limit()).await?;
     let place = |event: &Event| FreshnessEventCursor::at(event.sequence);
     Ok(page.connection(rows.into_iter().map(|event| (place(&event), FreshnessEvent(event)))))
 }
@@ -390,7 +391,7 @@ impl BreachQuery {
             domain: domain.map(|domain| domain.as_str().to_owned()),
         };
         let page = Page::<BreachPosition>::parse(first, after.as_deref(), 50)?;
-        let tx = call.db().read().await?;
+        let tx = call.read().await?;
         Ok(connection(&page, repository::page(&tx, &filter, page.after, page.limit()).await?))
     }
 

@@ -19,6 +19,7 @@ use crate::{
     },
     graphql::{
         call,
+        direct::{Direct, direct},
         errors::{Nullable, nullable},
         subscription::{self, Cursor, cursor, selection},
     },
@@ -89,13 +90,13 @@ impl FreshnessChange {
     }
 
     /// The dataset.
-    async fn dataset(&self, context: &Context<'_>) -> Nullable<Dataset> {
-        nullable(Dataset::load(context, self.0.dataset_id).await)
+    async fn dataset(&self, context: &Context<'_>) -> Nullable<Direct<Dataset>> {
+        direct(Dataset::load(context, self.0.dataset_id).await)
     }
 
     /// How fresh the dataset is now, which may be later than this change.
-    async fn freshness(&self, context: &Context<'_>) -> Result<Freshness> {
-        freshness(context, self.0.dataset_id).await
+    async fn freshness(&self, context: &Context<'_>) -> Result<Direct<Freshness>> {
+        freshness(context, self.0.dataset_id).await.map(Direct)
     }
 }
 
@@ -138,8 +139,8 @@ impl RunEvent {
     }
 
     /// The run, as it is now.
-    async fn run(&self, context: &Context<'_>) -> Nullable<RefreshRun> {
-        nullable(RefreshRun::load(context, self.0.run_id).await)
+    async fn run(&self, context: &Context<'_>) -> Nullable<Direct<RefreshRun>> {
+        direct(RefreshRun::load(context, self.0.run_id).await)
     }
 }
 

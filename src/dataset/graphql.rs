@@ -27,6 +27,7 @@ use crate::{
         annotations::{Cost, LOG, ListSize, WALK, about, holding, page, sliced},
         call,
         connection::{Connection, Page, Place, is_possible_instant},
+        direct::{Direct, direct},
         errors::{Nullable, nullable},
         scalars::{BigInt, searched, uuid},
         shared,
@@ -193,8 +194,8 @@ impl Dataset {
     }
 
     /// What became of its refreshes so far.
-    async fn refresh_state(&self, context: &Context<'_>) -> Result<RefreshState> {
-        refresh::state(context, self.0.dataset_id).await
+    async fn refresh_state(&self, context: &Context<'_>) -> Result<Direct<RefreshState>> {
+        refresh::state(context, self.0.dataset_id).await.map(Direct)
     }
 
     /// What is asked of its freshness: the policy that applies, its own or a selector's.
@@ -203,8 +204,8 @@ impl Dataset {
     }
 
     /// How fresh it is now.
-    async fn freshness(&self, context: &Context<'_>) -> Result<Freshness> {
-        freshness::freshness(context, self.0.dataset_id).await
+    async fn freshness(&self, context: &Context<'_>) -> Result<Direct<Freshness>> {
+        freshness::freshness(context, self.0.dataset_id).await.map(Direct)
     }
 
     /// The versions of its own freshness policy, latest first. What a selector asks of it is not
@@ -466,7 +467,7 @@ async fn datasets(
     order: DatasetOrder,
     page: Page<DatasetCursor>,
 ) -> Result<DatasetConnection> {
-    let (tx, now) = (call.db().read().await?, call.judged_at());
+    let (tx, now) = (call.read().await?, call.judged_at());
     let limit = page.limit();
     // By the clock: until it says something else of any dataset, whether it is in this page or not.
     if order == DatasetOrder::WorstFirst || !filter.statuses.is_empty() {
@@ -518,8 +519,8 @@ impl DatasetQuery {
         &self,
         context: &Context<'_>,
         #[graphql(desc = "Its identifier.")] id: ID,
-    ) -> Nullable<Dataset> {
-        nullable(Dataset::with_id(context, &id).await)
+    ) -> Nullable<Direct<Dataset>> {
+        direct(Dataset::with_id(context, &id).await)
     }
 
     /// The dataset with this URN; an alias's URN finds it as well.
@@ -528,8 +529,8 @@ impl DatasetQuery {
         context: &Context<'_>,
         #[graphql(desc = "`urn:drr:dataset:<tenant>:<namespace>:<name>`, percent-encoded.")]
         urn: String,
-    ) -> Nullable<Dataset> {
-        nullable(Dataset::with_urn(context, &urn).await)
+    ) -> Nullable<Direct<Dataset>> {
+        direct(Dataset::with_urn(context, &urn).await)
     }
 
     /// The datasets of the caller's tenant.
@@ -558,8 +559,8 @@ impl DatasetQuery {
     }
 
     #[graphql(entity)]
-    async fn find_dataset_by_id(&self, context: &Context<'_>, id: ID) -> Nullable<Dataset> {
-        nullable(Dataset::with_id(context, &id).await)
+    async fn find_dataset_by_id(&self, context: &Context<'_>, id: ID) -> Nullable<Direct<Dataset>> {
+        direct(Dataset::with_id(context, &id).await)
     }
 
     #[graphql(entity)]
@@ -568,7 +569,8 @@ impl DatasetQuery {
         context: &Context<'_>,
         namespace: String,
         name: String,
-    ) -> Nullable<Dataset> {
-        nullable(Dataset::named(context, DatasetName::parse(namespace, name)).await)
+    ) -> Nullable<Direct<Dataset>> {
+        let name = DatasetName::parse(namespace, name);
+        direct(Dataset::named(context, name).await)
     }
 }

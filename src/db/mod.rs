@@ -18,12 +18,14 @@ pub mod maintenance;
 mod nonce;
 pub mod operator;
 mod pool;
+mod reading;
 pub mod safety;
 mod tenant;
 pub mod trail;
 
 pub use listen::{Heard, Listener, Observer};
 pub use pool::{Db, DbSettings};
+pub use reading::{Lent, Reading};
 /// How to log in to a server: for those who compose the program, and cannot connect themselves.
 pub use sqlx::postgres::PgConnectOptions;
 pub use tenant::{TenantDb, TenantTx, records};

@@ -36,7 +36,7 @@ pub struct DbSettings {
 pub struct Db {
     pool: PgPool,
     canceller: Canceller,
-    connect: PgConnectOptions,
+    connect: Arc<PgConnectOptions>,
     settings: Arc<DbSettings>,
     commits: Arc<Commits>,
     appends: Arc<Commits>,
@@ -68,6 +68,7 @@ impl Db {
         let canceller = Canceller::new(connect.clone());
         let (commits, appends) = Default::default();
         let (settings, observer) = (Arc::new(settings), None);
+        let connect = Arc::new(connect);
         Self { pool, canceller, connect, settings, commits, appends, observer }
     }
 
@@ -121,7 +122,7 @@ impl Db {
     }
 
     /// As the pool connects.
-    pub(super) const fn connect_options(&self) -> &PgConnectOptions {
+    pub(super) fn connect_options(&self) -> &PgConnectOptions {
         &self.connect
     }
 

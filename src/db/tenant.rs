@@ -287,6 +287,11 @@ impl TenantTx {
         committed.map_err(super::error::mapped)
     }
 
+    /// Whether every statement so far has its answer, and none has failed.
+    pub(super) fn is_settled(&self) -> bool {
+        self.session.try_lock().is_ok_and(|session| session.unsettled == 0)
+    }
+
     /// Withholds an answer that has another tenant's row in it, which only a broken policy can let
     /// through. // D41
     fn only_own(&self, rows: Vec<PgRow>) -> Result<Vec<PgRow>, SqlxError> {

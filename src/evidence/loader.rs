@@ -16,7 +16,8 @@ use super::{
 use crate::{
     audit::Event,
     batch::{BatchRead, Batched},
-    db::{TenantDb, TenantTx, records},
+    call::Call,
+    db::{Lent, TenantTx, records},
     error::{Error, Result},
 };
 
@@ -57,8 +58,8 @@ impl BatchRead for OfEvent {
     type Key = Said;
     type Value = Proven;
 
-    async fn begin(db: &TenantDb) -> Result<TenantTx> {
-        db.read_trail().await
+    async fn begin(call: &Call) -> Result<Lent> {
+        call.db().read_trail().await.map(Lent::from)
     }
 
     async fn read(tx: &TenantTx, keys: &[Said]) -> Result<HashMap<Said, Proven>> {

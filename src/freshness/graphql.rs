@@ -24,6 +24,7 @@ use crate::{
         annotations::{ListSize, about, page},
         call,
         connection::{Connection, Page, Place},
+        direct::{Direct, direct},
         errors::{Nullable, nullable},
         shared,
     },
@@ -89,9 +90,9 @@ impl Freshness {
 
     /// The run that decided: the last one that succeeded. Null before the first success, and to a
     /// caller who may not read runs.
-    async fn decided_by(&self, context: &Context<'_>) -> Nullable<RefreshRun> {
+    async fn decided_by(&self, context: &Context<'_>) -> Nullable<Direct<RefreshRun>> {
         let readable = call(context).is_ok_and(|call| call.may(Operation::RunRead));
-        nullable(RefreshRun::load(context, self.last_success_run_id.filter(|_| readable)?).await)
+        direct(RefreshRun::load(context, self.last_success_run_id.filter(|_| readable)?).await)
     }
 }
 
@@ -201,7 +202,7 @@ pub struct FreshnessSummary {
 
 async fn summarise(call: &Call) -> Result<FreshnessSummary> {
     call.authorize(Operation::FreshnessRead)?;
-    let (tx, now) = (call.db().read().await?, call.judged_at());
+    let (tx, now) = (call.read().await?, call.judged_at());
     let counts = repository::count(&tx, now).await?;
     if let Some(at) = next_change(&tx, now).await? {
         call.lifetime().ends(at);
@@ -244,7 +245,7 @@ impl FreshnessQuery {
         call.authorize(Operation::FreshnessRead)?;
         let page = Page::<PolicyCursor>::parse(first, after.as_deref(), 50)?;
         let after = page.after.map(|place| place.policy_id);
-        let tx = call.db().read().await?;
+        let tx = call.read().await?;
         let records = repository::selector_page(&tx, after, page.limit()).await?;
         let nodes = records.into_iter().map(node).collect::<Result<Vec<_>>>()?;
         Ok(page.connection(nodes))
@@ -255,7 +256,7 @@ impl FreshnessQuery {
     async fn freshness_calendars(&self, context: &Context<'_>) -> Result<Vec<FreshnessCalendar>> {
         let call = call(context)?;
         call.authorize(Operation::FreshnessRead)?;
-        let calendars = calendars::all(&call.db().read().await?).await?;
+        let calendars = calendars::all(&*call.read().await?).await?;
         Ok(calendars.into_iter().map(Into::into).collect())
     }
 }

@@ -146,7 +146,7 @@ async fn shown<T>(call: &Call, read: impl Future<Output = Result<Option<T>>>) ->
 
 async fn read_policy(call: &Call, id: Option<Uuid>) -> Result<Option<FreshnessPolicy>> {
     let Some(id) = id else { return Ok(None) };
-    let record = repository::latest(&call.db().read().await?, id).await?;
+    let record = repository::latest(&*call.read().await?, id).await?;
     record.map(TryInto::try_into).transpose()
 }
 
@@ -188,7 +188,7 @@ async fn remove(
 }
 
 async fn read_calendar(call: &Call, name: &str) -> Result<Option<FreshnessCalendar>> {
-    let calendar = calendars::named(&call.db().read().await?, name).await?;
+    let calendar = calendars::named(&*call.read().await?, name).await?;
     Ok(calendar.map(Into::into))
 }
 

@@ -3,7 +3,7 @@
 use std::{borrow::Cow, fmt};
 
 use async_graphql::{
-    Object, OutputType, TypeName,
+    Object, ObjectType, TypeName,
     connection::{
         ConnectionNameType, CursorType, DefaultConnectionName, Edge, EmptyFields, OpaqueCursor,
         PageInfo,
@@ -13,6 +13,7 @@ use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use chrono::{DateTime, Datelike, Utc};
 use serde::{Serialize, de::DeserializeOwned};
 
+use super::direct::Direct;
 use crate::error::{Error, Result};
 
 /// The most that one page may hold.
@@ -70,7 +71,7 @@ impl<P: Place> Page<P> {
     }
 
     /// The connection of what was read with [`Self::limit`].
-    pub fn connection<N: OutputType>(
+    pub fn connection<N: ObjectType>(
         &self,
         nodes: impl IntoIterator<Item = (P, N)>,
     ) -> Connection<P, N>
@@ -94,13 +95,13 @@ impl<P: Place> Page<P> {
 }
 
 /// One page of a list: the library's type, but described.
-pub struct Connection<P: Serialize + DeserializeOwned + Send + Sync, N: OutputType> {
+pub struct Connection<P: Serialize + DeserializeOwned + Send + Sync, N: ObjectType> {
     edges: Vec<Edge<OpaqueCursor<P>, N, EmptyFields>>,
     has_previous_page: bool,
     has_next_page: bool,
 }
 
-impl<P: Serialize + DeserializeOwned + Send + Sync, N: OutputType> fmt::Debug for Connection<P, N> {
+impl<P: Serialize + DeserializeOwned + Send + Sync, N: ObjectType> fmt::Debug for Connection<P, N> {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut shown = formatter.debug_struct("Connection");
         shown.field("edges", &self.edges.len()).finish_non_exhaustive()
@@ -109,7 +110,7 @@ impl<P: Serialize + DeserializeOwned + Send + Sync, N: OutputType> fmt::Debug fo
 
 /// One page of a list. The next one is asked for with `after: pageInfo.endCursor`.
 #[Object(name_type, shareable)]
-impl<P: Serialize + DeserializeOwned + Send + Sync, N: OutputType> Connection<P, N> {
+impl<P: Serialize + DeserializeOwned + Send + Sync, N: ObjectType> Connection<P, N> {
     /// Where in the list the page is.
     async fn page_info(&self) -> PageInfo {
         PageInfo {
@@ -126,12 +127,12 @@ impl<P: Serialize + DeserializeOwned + Send + Sync, N: OutputType> Connection<P,
     }
 
     /// What is on the page.
-    async fn nodes(&self) -> Vec<&N> {
-        self.edges.iter().map(|edge| &edge.node).collect()
+    async fn nodes(&self) -> Vec<Direct<&N>> {
+        self.edges.iter().map(|edge| Direct(&edge.node)).collect()
     }
 }
 
-impl<P: Serialize + DeserializeOwned + Send + Sync, N: OutputType> TypeName for Connection<P, N> {
+impl<P: Serialize + DeserializeOwned + Send + Sync, N: ObjectType> TypeName for Connection<P, N> {
     fn type_name() -> Cow<'static, str> {
         DefaultConnectionName::type_name::<N>().into()
     }

@@ -7,6 +7,7 @@
 pub mod annotations;
 pub mod connection;
 pub mod cost;
+pub mod direct;
 mod document;
 pub mod entities;
 pub mod errors;

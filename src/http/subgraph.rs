@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use async_graphql::{Request, Response, Value, value};
+use async_graphql::{Request, Response, Value, parser::types::OperationType, value};
 use axum::http::request::Parts;
 
 use super::{
@@ -18,6 +18,7 @@ use crate::{
     graphql::{
         self, InputTypes, Subgraph,
         cost::Costs,
+        direct::Traced,
         entities,
         sdl::{self, ServiceSdl},
         trace,
@@ -211,10 +212,17 @@ impl Executor for Execution {
     }
 
     async fn execute(&self, caller: Caller, admitted: Admitted) -> Result<Executed> {
-        let Caller { call, wants_trace } = caller;
+        let Caller { mut call, wants_trace } = caller;
+        let name = admitted.request.operation_name.as_deref();
+        if admitted.document.selected(name) == Some(OperationType::Query) {
+            call = call.reading();
+        }
         let (request, finish) = self.prepare(&call, admitted)?;
-        let traced = self.traced.as_ref().filter(|_| wants_trace);
-        let response = finish.apply(traced.unwrap_or(&self.subgraph).execute(request).await);
+        let response = match self.traced.as_ref().filter(|_| wants_trace) {
+            Some(traced) => traced.execute(request.data(Traced)).await,
+            None => self.subgraph.execute(request).await,
+        };
+        let response = finish.apply(response);
         Ok(Executed { response, call: call.attempt().is_some().then_some(call) })
     }
 }

@@ -15,7 +15,8 @@ use crate::{
     graphql::{
         annotations::{ListSize, about},
         call,
-        errors::{Nullable, nullable},
+        direct::{Direct, direct},
+        errors::Nullable,
         shared,
     },
     refresh::graphql::Job,
@@ -47,8 +48,8 @@ pub struct LineageNode {
 #[async_graphql::ComplexObject]
 impl LineageNode {
     /// The dataset.
-    async fn dataset(&self, context: &Context<'_>) -> Nullable<Dataset> {
-        nullable(Dataset::load(context, self.dataset_id).await)
+    async fn dataset(&self, context: &Context<'_>) -> Nullable<Direct<Dataset>> {
+        direct(Dataset::load(context, self.dataset_id).await)
     }
 }
 
@@ -121,8 +122,8 @@ pub struct RootCause {
 #[async_graphql::ComplexObject]
 impl RootCause {
     /// The dataset.
-    async fn dataset(&self, context: &Context<'_>) -> Nullable<Dataset> {
-        nullable(Dataset::load(context, self.dataset_id).await)
+    async fn dataset(&self, context: &Context<'_>) -> Nullable<Direct<Dataset>> {
+        direct(Dataset::load(context, self.dataset_id).await)
     }
 
     /// One shortest way to it over late datasets, from the late dataset itself, both included.

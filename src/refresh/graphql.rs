@@ -21,6 +21,7 @@ use crate::{
         annotations::{Cost, LOG, ListSize, about},
         call,
         connection::{Connection, Page, Place, is_possible_instant},
+        direct::{Direct, direct},
         errors::{Nullable, nullable},
         scalars::{BigInt, uuid},
         shared,
@@ -214,13 +215,13 @@ impl DatasetRun {
     }
 
     /// The run.
-    async fn run(&self, context: &Context<'_>) -> Nullable<RefreshRun> {
-        nullable(RefreshRun::load(context, self.0.run_id).await)
+    async fn run(&self, context: &Context<'_>) -> Nullable<Direct<RefreshRun>> {
+        direct(RefreshRun::load(context, self.0.run_id).await)
     }
 
     /// The dataset.
-    async fn dataset(&self, context: &Context<'_>) -> Nullable<Dataset> {
-        nullable(Dataset::load(context, self.0.dataset_id).await)
+    async fn dataset(&self, context: &Context<'_>) -> Nullable<Direct<Dataset>> {
+        direct(Dataset::load(context, self.0.dataset_id).await)
     }
 
     /// The job that it is a run of.
@@ -399,12 +400,16 @@ impl RefreshQuery {
         &self,
         context: &Context<'_>,
         #[graphql(desc = "Its identifier, as its producer has it.")] id: ID,
-    ) -> Nullable<RefreshRun> {
-        nullable(RefreshRun::with_id(context, &id).await)
+    ) -> Nullable<Direct<RefreshRun>> {
+        direct(RefreshRun::with_id(context, &id).await)
     }
 
     #[graphql(entity)]
-    async fn find_refresh_run_by_id(&self, context: &Context<'_>, id: ID) -> Nullable<RefreshRun> {
-        nullable(RefreshRun::with_id(context, &id).await)
+    async fn find_refresh_run_by_id(
+        &self,
+        context: &Context<'_>,
+        id: ID,
+    ) -> Nullable<Direct<RefreshRun>> {
+        direct(RefreshRun::with_id(context, &id).await)
     }
 }
