@@ -40,9 +40,12 @@ pub struct Found {
     pub dataset_id: Uuid,
 }
 
+// By the index for each of them: a join would read all names of the tenant for a single one.
 const BY_NAMES: &str = "
-SELECT namespace, name, dataset_id FROM dataset_name
-  JOIN jsonb_to_recordset($1) AS wanted (namespace text, name text) USING (namespace, name)";
+SELECT wanted.namespace, wanted.name, found.dataset_id
+  FROM jsonb_to_recordset($1) AS wanted (namespace text, name text), LATERAL (
+    SELECT dataset_id FROM dataset_name
+     WHERE namespace = wanted.namespace AND name = wanted.name LIMIT 1) AS found";
 
 /// The ids of the datasets with these names or aliases.
 ///
@@ -65,10 +68,12 @@ pub struct Named {
 }
 
 const RECORDS_BY_NAMES: &str = "
-SELECT found.namespace AS asked_namespace, found.name AS asked_name, dataset_registry.*
-  FROM dataset_name AS found
-  JOIN jsonb_to_recordset($1) AS wanted (namespace text, name text) USING (namespace, name)
-  JOIN dataset_registry USING (tenant_id, dataset_id)";
+SELECT wanted.namespace AS asked_namespace, wanted.name AS asked_name, dataset_registry.*
+  FROM jsonb_to_recordset($1) AS wanted (namespace text, name text), LATERAL (
+    SELECT dataset_id FROM dataset_name
+     WHERE namespace = wanted.namespace AND name = wanted.name LIMIT 1) AS found,
+    LATERAL (SELECT * FROM dataset_registry WHERE dataset_id = found.dataset_id LIMIT 1)
+      AS dataset_registry";
 
 /// The datasets with these names or aliases.
 ///

@@ -54,6 +54,9 @@ impl Db {
             .options([
                 ("search_path", format!("{},pg_temp", settings.schema).as_str()),
                 ("timezone", "UTC"),
+                // A statement is planned once, not with every execution: its lists are arrays, and how
+                // long they are decides nothing. Planning took longer than what was planned.
+                ("plan_cache_mode", "force_generic_plan"),
                 // The last net under a transaction that was left open.
                 ("idle_in_transaction_session_timeout", "60000"),
             ])

@@ -1,7 +1,7 @@
 //! Freshness in the graph.
 
-use async_graphql::{ComplexObject, Context, Enum, Object, SimpleObject};
-use chrono::{DateTime, TimeDelta, Utc};
+use async_graphql::{Context, Enum, Object, SimpleObject};
+use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
@@ -48,42 +48,77 @@ pub enum FreshnessStatus {
 }
 
 /// How fresh a dataset is at one instant, and what that follows from.
-#[derive(Debug, SimpleObject)]
-#[graphql(complex)]
+#[derive(Debug)]
 pub struct Freshness {
-    /// The verdict.
-    status: FreshnessStatus,
-    /// The verdict and what it follows from, in one sentence for a person.
-    explanation: String,
-    /// The instant it was judged at: the same one for everything in an answer.
+    judged: model::Freshness,
     evaluated_at: DateTime<Utc>,
-    /// The first instant of this status, as far as the last success tells.
-    since: Option<DateTime<Utc>>,
-    /// The first deadline that the last success does not cover, of a policy with deadlines.
-    deadline: Option<DateTime<Utc>>,
-    /// The last instant before WARN.
-    warn_at: Option<DateTime<Utc>>,
-    /// The last instant before STALE.
-    stale_at: Option<DateTime<Utc>>,
-    /// The first instant with another status, if nothing succeeds until then.
-    next_change_at: Option<DateTime<Utc>>,
-    /// The policy that applies: of those for the dataset, the most specific one.
-    policy: Option<FreshnessPolicy>,
-    /// Why that policy applies, in a sentence for a person.
-    policy_reason: Option<String>,
-    #[graphql(skip)]
-    age: Option<TimeDelta>,
-    #[graphql(skip)]
+    policy: Option<(Record, Policy)>,
+    last_success_at: Option<DateTime<Utc>>,
     last_success_run_id: Option<Uuid>,
+    /// How many policies are for the dataset.
+    matching: usize,
 }
 
-#[ComplexObject]
+/// How fresh a dataset is at one instant, and what that follows from.
+#[Object]
 impl Freshness {
+    /// The verdict.
+    async fn status(&self) -> FreshnessStatus {
+        self.judged.status.into()
+    }
+
+    /// The verdict and what it follows from, in one sentence for a person.
+    async fn explanation(&self) -> String {
+        let policy = self.policy.as_ref().map(|(_, policy)| policy);
+        model::explanation(&self.judged, policy, self.last_success_at)
+    }
+
+    /// The instant it was judged at: the same one for everything in an answer.
+    async fn evaluated_at(&self) -> DateTime<Utc> {
+        self.evaluated_at
+    }
+
+    /// The first instant of this status, as far as the last success tells.
+    async fn since(&self) -> Option<DateTime<Utc>> {
+        self.judged.since
+    }
+
+    /// The first deadline that the last success does not cover, of a policy with deadlines.
+    async fn deadline(&self) -> Option<DateTime<Utc>> {
+        self.judged.due_at
+    }
+
+    /// The last instant before WARN.
+    async fn warn_at(&self) -> Option<DateTime<Utc>> {
+        self.judged.warn_at
+    }
+
+    /// The last instant before STALE.
+    async fn stale_at(&self) -> Option<DateTime<Utc>> {
+        self.judged.stale_at
+    }
+
+    /// The first instant with another status, if nothing succeeds until then.
+    async fn next_change_at(&self) -> Option<DateTime<Utc>> {
+        self.judged.next_change_at
+    }
+
+    /// The policy that applies: of those for the dataset, the most specific one.
+    async fn policy(&self) -> Option<FreshnessPolicy> {
+        self.policy.as_ref().map(|(record, policy)| FreshnessPolicy::of(record, policy))
+    }
+
+    /// Why that policy applies, in a sentence for a person.
+    async fn policy_reason(&self) -> Option<String> {
+        self.policy.as_ref().map(|(_, policy)| model::reason(policy, self.matching))
+    }
+
     /// The whole seconds since the last success, at `evaluatedAt`; whatever the policy.
     async fn age_seconds(&self, context: &Context<'_>) -> Nullable<i32> {
         let seconds = |call: &Call| {
             call.lifetime().ends(self.evaluated_at + AGES_HOLD);
-            Ok(self.age.map(|age| i32::try_from(age.num_seconds()).unwrap_or(i32::MAX)))
+            let age = self.judged.age;
+            Ok(age.map(|age| i32::try_from(age.num_seconds()).unwrap_or(i32::MAX)))
         };
         nullable(call(context).and_then(seconds))
     }
@@ -99,7 +134,7 @@ impl Freshness {
 impl Freshness {
     /// The first deadline that the last success does not cover, of a policy with deadlines.
     pub(crate) const fn next_deadline(&self) -> Option<DateTime<Utc>> {
-        self.deadline
+        self.judged.due_at
     }
 }
 
@@ -113,25 +148,17 @@ pub(crate) async fn freshness(context: &Context<'_>, dataset_id: Uuid) -> Result
     let policy = record.as_ref().map(|record| Policy::stored(record, &[])).transpose()?;
     let basis: Basis = state.freshness_basis.parse().map_err(Error::internal)?;
     let timing = Timing::stored(basis, (state.warn_at, state.stale_at), policy.as_ref());
-    let freshness = timing.at(now, state.last_success_at);
-    let explanation = model::explanation(&freshness, policy.as_ref(), state.last_success_at);
-    let matching = usize::try_from(state.policies_matching).unwrap_or_default();
-    if let Some(at) = freshness.next_change_at {
+    let judged = timing.at(now, state.last_success_at);
+    if let Some(at) = judged.next_change_at {
         call(context)?.lifetime().ends(at);
     }
     Ok(Freshness {
-        status: freshness.status.into(),
-        explanation,
+        judged,
         evaluated_at: now,
-        since: freshness.since,
-        deadline: freshness.due_at,
-        warn_at: freshness.warn_at,
-        stale_at: freshness.stale_at,
-        next_change_at: freshness.next_change_at,
-        age: freshness.age,
-        policy_reason: policy.as_ref().map(|policy| model::reason(policy, matching)),
-        policy: record.zip(policy).map(|(record, policy)| FreshnessPolicy::of(&record, &policy)),
+        policy: record.zip(policy),
+        last_success_at: state.last_success_at,
         last_success_run_id: state.last_success_run_id,
+        matching: usize::try_from(state.policies_matching).unwrap_or_default(),
     })
 }
 

@@ -7,11 +7,7 @@
 //!
 //! What is rare is left to the library: directives on a field, a field that is asked for twice, a trace.
 
-use std::{
-    borrow::Cow,
-    future::poll_fn,
-    task::Poll,
-};
+use std::{borrow::Cow, future::poll_fn, task::Poll};
 
 use async_graphql::{
     Context, ContextSelectionSet, Name, ObjectType, OutputType, Positioned, ServerResult, Value,
