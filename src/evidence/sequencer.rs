@@ -108,8 +108,13 @@ impl Sequencer {
         let mut done = Sequenced::default();
         loop {
             match self.chunk(&db).await {
-                Ok(0) => return done,
-                Ok(leaves) => done.leaves += leaves,
+                Ok(leaves) => {
+                    done.leaves += leaves;
+                    // What has come since then is told of again.
+                    if leaves < u64::from(CHUNK) {
+                        return done;
+                    }
+                }
                 Err(error) => {
                     tracing::error!(tenant = %tenant.tenant(), ?error, "the log is not gone on with");
                     metrics::counter!("drr_evidence_failures_total").increment(1);
