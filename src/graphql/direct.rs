@@ -179,3 +179,6 @@ async fn one<T: ObjectType>(
     let context = context.with_field(field);
     object.resolve_field(&context).await.map(Option::unwrap_or_default)
 }
+
+#[cfg(test)]
+mod tests;

@@ -9,6 +9,7 @@ mod migrations;
 mod partitions;
 pub mod pool;
 mod proxy;
+mod reading;
 mod refusal;
 mod unsettled;
 pub mod world;

@@ -15,21 +15,17 @@ use crate::{
     cluster::{Cluster, run},
 };
 
-/// Counts the statements of one thread. The service of such a test runs on a runtime of that one
+/// Counts what one thread does, by the name of a counter. The service of such a test runs on a runtime of that one
 /// thread, so that nothing of the tests beside it is counted.
-#[derive(Default)]
-struct Statements(Arc<AtomicU64>);
+struct Counting(&'static str, Arc<AtomicU64>);
 
-impl Recorder for Statements {
+impl Recorder for Counting {
     fn describe_counter(&self, _: KeyName, _: Option<Unit>, _: SharedString) {}
     fn describe_gauge(&self, _: KeyName, _: Option<Unit>, _: SharedString) {}
     fn describe_histogram(&self, _: KeyName, _: Option<Unit>, _: SharedString) {}
 
     fn register_counter(&self, key: &Key, _: &Metadata<'_>) -> Counter {
-        match key.name() {
-            "drr_db_statements_total" => Counter::from_arc(self.0.clone()),
-            _ => Counter::noop(),
-        }
+        if key.name() == self.0 { Counter::from_arc(self.1.clone()) } else { Counter::noop() }
     }
 
     fn register_gauge(&self, _: &Key, _: &Metadata<'_>) -> Gauge {
@@ -43,10 +39,14 @@ impl Recorder for Statements {
 
 /// Runs a test whose statements are counted.
 pub fn counted<T>(test: impl AsyncFnOnce(&Graph, &AtomicU64) -> T) -> T {
+    counting("drr_db_statements_total", test)
+}
+
+fn counting<T>(what: &'static str, test: impl AsyncFnOnce(&Graph, &AtomicU64) -> T) -> T {
     let database = run(async { Cluster::shared().await.database().await });
-    let statements = Statements::default();
-    let count = statements.0.clone();
-    let _counting = metrics::set_default_local_recorder(&statements);
+    let count = Arc::new(AtomicU64::new(0));
+    let counter = Counting(what, count.clone());
+    let _counting = metrics::set_default_local_recorder(&counter);
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     runtime.block_on(async {
         let clock = Arc::new(ManualClock::default());
@@ -59,7 +59,7 @@ pub fn counted<T>(test: impl AsyncFnOnce(&Graph, &AtomicU64) -> T) -> T {
 }
 
 impl Graph {
-    /// Answers a query, and how many statements that took.
+    /// Answers a query, and how many of what is counted that took.
     pub async fn cost(&self, count: &AtomicU64, query: &str, variables: Value) -> (Value, u64) {
         let token = self.token(Role::Reader);
         let before = count.load(Ordering::SeqCst);
@@ -116,6 +116,18 @@ pub async fn fill(graph: &Graph, datasets: usize) {
         let (status, report) = graph.app.lineage(&writer, &json!(events)).await;
         assert!(status.is_success(), "{report:#}");
     }
+}
+
+/// All that an answer shows is read in one transaction: its BEGIN costs as much as a small statement.
+#[test]
+fn a_board_is_read_in_one_transaction() {
+    counting("drr_db_transactions_total", async |graph, count| {
+        let query = format!("{{ datasets {{ nodes {{ ...Everything }} }} }} {DATASET}");
+        fill(graph, 3).await;
+        let (data, cost) = graph.cost(count, &query, json!({})).await;
+        assert_eq!(data["datasets"]["nodes"].as_array().unwrap().len(), 3);
+        assert_eq!(cost, 1);
+    });
 }
 
 /// The deepest board that there is, in both orders: as many statements for 10 datasets as for 200.
