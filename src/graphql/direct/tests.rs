@@ -31,7 +31,7 @@ impl Thing {
         None
     }
 
-    async fn slow(&self, context: &async_graphql::Context<'_>, turns: Option<u8>) -> i32 {
+    async fn slow(&self, context: &Context<'_>, turns: Option<u8>) -> i32 {
         let waits = context.data_unchecked::<Arc<Waits>>();
         let now = waits.0.fetch_add(1, Ordering::SeqCst) + 1;
         waits.1.fetch_max(now, Ordering::SeqCst);

@@ -28,11 +28,11 @@ fn whoever_reads_for_an_answer_reads_in_one_transaction() {
         let database = populated().await;
         let db = Db::new(db_settings(database.application(), 2));
         let reading = Reading::of(scoped(&db, ACME).await);
-        let first = began(&*reading.tx().await.unwrap()).await;
+        let first = began(&reading.tx().await.unwrap()).await;
         let held = reading.tx().await.unwrap();
         // It is asked for while it is held, and had once it is given back.
         let other = reading.clone();
-        let waiting = tokio::spawn(async move { began(&*other.tx().await.unwrap()).await });
+        let waiting = tokio::spawn(async move { began(&other.tx().await.unwrap()).await });
         tokio::task::yield_now().await;
         assert!(!waiting.is_finished());
         assert!(datasets(&held).await > 0);
@@ -40,7 +40,7 @@ fn whoever_reads_for_an_answer_reads_in_one_transaction() {
         assert_eq!(waiting.await.unwrap(), first);
         // Another tenant's is another one.
         let globex = Reading::of(scoped(&db, GLOBEX).await);
-        assert_ne!(began(&*globex.tx().await.unwrap()).await, first);
+        assert_ne!(began(&globex.tx().await.unwrap()).await, first);
         drop((reading, globex));
         at_rest(&database).await;
         db.close().await;
@@ -53,20 +53,20 @@ fn one_that_failed_or_was_cut_off_is_lent_to_nobody() {
         let database = populated().await;
         let db = Db::new(db_settings(database.application(), 2));
         let reading = Reading::of(scoped(&db, ACME).await);
-        let first = began(&*reading.tx().await.unwrap()).await;
+        let first = began(&reading.tx().await.unwrap()).await;
         let lent = reading.tx().await.unwrap();
         lent.execute_sql("SELECT 1 / 0", []).await.unwrap_err();
         drop(lent);
-        let second = began(&*reading.tx().await.unwrap()).await;
+        let second = began(&reading.tx().await.unwrap()).await;
         assert_ne!(second, first);
         let mut cut_off = 0;
         for polls in 1..8 {
-            let before = began(&*reading.tx().await.unwrap()).await;
+            let before = began(&reading.tx().await.unwrap()).await;
             let lent = reading.tx().await.unwrap();
             let done = cut(lent.execute_sql("SELECT pg_sleep(0.05)", []), polls).await;
             drop(lent);
             cut_off += usize::from(done.is_none());
-            let after = began(&*reading.tx().await.unwrap()).await;
+            let after = began(&reading.tx().await.unwrap()).await;
             assert_eq!(after == before, done.is_some(), "after {polls} polls");
         }
         assert!(cut_off > 0);
