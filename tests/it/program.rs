@@ -91,7 +91,9 @@ pub fn serve(folder: &Path) -> Command {
         .env("DRR_DATA_DIR", folder.join("data"))
         .env("DRR_AUTH__ISSUER", ISSUER)
         .env("DRR_AUTH__AUDIENCE", AUDIENCE)
-        .env("DRR_AUTH__JWKS_FILE", keys);
+        .env("DRR_AUTH__JWKS_FILE", keys)
+        // None of these tests is about too many callers at once.
+        .env("DRR_LIMITS__CONCURRENT_REQUESTS", "1000");
     for listener in ["PUBLIC", "INTERNAL", "OPERATIONS"] {
         command.env(format!("DRR_LISTEN__{listener}"), "127.0.0.1:0");
     }
