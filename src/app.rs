@@ -45,7 +45,7 @@ use crate::{
     live::Hub,
     objects::Objects,
     retention::{self, Retention},
-    telemetry::{self},
+    telemetry,
 };
 pub use refused::StartError;
 use refused::cause;

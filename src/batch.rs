@@ -44,7 +44,7 @@ pub trait BatchRead: Send + Sync + 'static {
 
 /// The loader of one kind, for one request.
 pub struct Batched<R: BatchRead> {
-    call: Call,
+    call: Arc<Call>,
     gather: Gather<R::Key, R::Value>,
 }
 
@@ -57,7 +57,7 @@ impl<R: BatchRead> Debug for Batched<R> {
 impl<R: BatchRead> Batched<R> {
     /// A loader for the request that `call` is.
     #[must_use]
-    pub fn new(call: &Call) -> Self {
+    pub fn new(call: &Arc<Call>) -> Self {
         let of = call.clone();
         let reader = Reader(Arc::new(move |keys| Box::pin(read::<R>(of.clone(), keys))));
         Self { call: call.clone(), gather: Gather::new(reader) }
@@ -74,7 +74,10 @@ impl<R: BatchRead> Batched<R> {
 
 /// Reads in a task of its own, so that a panic is an error like any other, and so that the waiters
 /// are woken once, and not with every packet that arrives. Every key is in the answer.
-async fn read<R: BatchRead>(call: Call, keys: Vec<R::Key>) -> HashMap<R::Key, Loaded<R::Value>> {
+async fn read<R: BatchRead>(
+    call: Arc<Call>,
+    keys: Vec<R::Key>,
+) -> HashMap<R::Key, Loaded<R::Value>> {
     let wanted = keys.clone();
     // Who asked may go; then nobody waits for the answer.
     let read = AbortOnDropHandle::new(tokio::spawn(async move {

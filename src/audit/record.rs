@@ -166,11 +166,15 @@ impl Record {
     #[must_use]
     pub fn operations(&self) -> Vec<Operation> {
         let first = self.found().first;
-        let asked = self.asked.load(Ordering::Relaxed);
-        let others = Operation::ALL.into_iter().filter(|operation| {
-            Some(*operation) != first && asked & (1 << (*operation as u64)) != 0
-        });
+        let others = self.in_order().filter(|operation| Some(*operation) != first);
         first.into_iter().chain(others).collect()
+    }
+
+    /// What was asked of the table of rights, in the order of the table.
+    fn in_order(&self) -> impl Iterator<Item = Operation> {
+        let asked = self.asked.load(Ordering::Relaxed);
+        let is_asked = move |operation: &Operation| asked & (1 << (*operation as u64)) != 0;
+        Operation::ALL.into_iter().filter(is_asked)
     }
 
     /// The dataset that it is about, if it is one, and what else.
@@ -248,13 +252,8 @@ impl Record {
         let action = found.action.or(operation).or(found.otherwise).unwrap_or("request");
         drop(found);
         let (dataset_id, resource) = self.subject();
-        let asked = self.asked.load(Ordering::Relaxed);
-        let also = Operation::ALL
-            .into_iter()
-            .filter(|operation| asked & (1 << (*operation as u64)) != 0)
-            .map(Operation::as_str)
-            .filter(|name| *name != action)
-            .map(Cow::Borrowed);
+        let also = self.in_order().map(Operation::as_str);
+        let also = also.filter(|name| *name != action).map(Cow::Borrowed);
         Event { also: also.collect(), ..self.made(event_id, action, dataset_id, resource, outcome) }
     }
 

@@ -195,15 +195,13 @@ impl Answers {
 
     /// What this request asks for, at `now`, of a caller who came in by the door of the platform's own
     /// services or by the other one.
-    ///
-    /// Nothing if no answer can be kept now.
     pub async fn ask(
         &self,
         principal: &Principal,
         internal: bool,
         now: DateTime<Utc>,
         request: &[&[u8]],
-    ) -> Option<Asked> {
+    ) -> Asked {
         let tenant = principal.tenant();
         // Before the first row is read, and this one first: what is heard of a write that Redis was not
         // told of counts.
@@ -222,7 +220,7 @@ impl Answers {
         };
         let key = Key { stamp, mark, request };
         let (answers, tenant, at) = (self.clone(), tenant.clone(), now.timestamp_micros());
-        Some(Asked { answers, tenant, key, at })
+        Asked { answers, tenant, key, at }
     }
 
     fn flight(&self, tenant: &TenantId, key: Key) -> Flight {
@@ -238,12 +236,6 @@ impl Answers {
     /// Forgets the answers of one tenant, or of all; answers how much that was.
     pub fn purge(&self, tenant: Option<&TenantId>) -> Size {
         self.local.purge(tenant)
-    }
-
-    /// How much is kept.
-    #[must_use]
-    pub fn size(&self) -> Size {
-        self.local.size()
     }
 }
 

@@ -85,7 +85,6 @@ impl<K: Hash + Eq, V: Clone> Local<K, V> {
         while kept.bytes > self.most && kept.give_up() {
             metrics::counter!("drr_cache_evictions_total").increment(1);
         }
-        metrics::gauge!("drr_cache_bytes").set(kept.bytes as f64);
     }
 
     /// Forgets what is kept of one tenant, or of all; answers how much that was.
@@ -103,12 +102,12 @@ impl<K: Hash + Eq, V: Clone> Local<K, V> {
             kept.resize(&tenant, |_| 0);
         }
         metrics::counter!("drr_cache_purged_total").increment(purged.entries as u64);
-        metrics::gauge!("drr_cache_bytes").set(kept.bytes as f64);
         purged
     }
 
     /// How much there is.
-    pub(super) fn size(&self) -> Size {
+    #[cfg(test)]
+    fn size(&self) -> Size {
         let kept = self.kept();
         let entries = kept.tenants.values().map(|share| share.entries.len()).sum();
         Size { entries, bytes: kept.bytes }
@@ -129,6 +128,7 @@ impl<K: Hash + Eq, V> Kept<K, V> {
         let (before, after) = (share.bytes, size(share.bytes));
         share.bytes = after;
         self.bytes = self.bytes + after - before;
+        metrics::gauge!("drr_cache_bytes").set(self.bytes as f64);
         self.sizes.remove(&(before, tenant.clone()));
         if after == 0 {
             self.tenants.remove(tenant);

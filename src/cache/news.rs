@@ -119,9 +119,7 @@ impl News {
             }
         }
     }
-}
 
-impl News {
     /// What is being made is of before too: it goes under another stamp than what is asked for after.
     fn forget(&self, tenant: Option<&TenantId>, answers: Option<&Answers>) {
         match tenant {

@@ -24,6 +24,8 @@ use self::{entities::Root, trace::FederatedTracing};
 pub use document::Document;
 pub use inputs::InputTypes;
 
+use std::sync::Arc;
+
 use chrono::TimeDelta;
 
 use async_graphql::{Context, MergedObject, MergedSubscription, Request, Schema, SchemaBuilder};
@@ -111,6 +113,7 @@ fn builder() -> Builder {
 /// The request with what its resolvers need: the call, and loaders that belong to it alone.
 #[must_use]
 pub fn with_call(request: Request, call: Call) -> Request {
+    let call = Arc::new(call);
     request
         .data(Datasets::new(&call))
         .data(NamedDatasets::new(&call))
@@ -141,7 +144,7 @@ pub fn with_call(request: Request, call: Call) -> Request {
 /// # Errors
 /// [`Error::Internal`](crate::error::Error::Internal) if the request was not made by [`with_call`].
 pub fn call<'a>(context: &Context<'a>) -> crate::error::Result<&'a Call> {
-    shared(context)
+    shared::<Arc<Call>>(context).map(AsRef::as_ref)
 }
 
 /// Something that [`with_call`] put into the request.

@@ -183,7 +183,7 @@ impl Executor for Execution {
         }
         let principal = call.principal();
         let asked = answers.ask(principal, call.is_internal(), call.judged_at(), request).await;
-        Some((asked?, call.lifetime().clone()))
+        Some((asked, call.lifetime().clone()))
     }
 
     fn takes(&self, caller: &Caller, answer: &Answer) -> bool {

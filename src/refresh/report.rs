@@ -1,6 +1,8 @@
 //! What became of one dataset, in the terms of this service: a report is turned into the OpenLineage
 //! events that say the same, and recorded as these are.
 
+use std::sync::Arc;
+
 use chrono::{DateTime, SecondsFormat, Utc};
 use serde_json::{Map, Value, json};
 use uuid::Uuid;
@@ -91,16 +93,17 @@ pub async fn record<E: Coded + Send>(
 /// The dataset with this id or URN, under its own name.
 async fn find(call: &Call, dataset: &str) -> Result<(Uuid, DatasetName)> {
     let missing = || Error::NotFound("dataset");
+    let call = Arc::new(call.clone());
     let record = if dataset.starts_with("urn:") {
         let urn: Urn = dataset.parse()?;
         if urn.tenant != *call.principal().tenant() {
             return Err(missing());
         }
-        NamedDatasets::new(call).load(urn.dataset).await?
+        NamedDatasets::new(&call).load(urn.dataset).await?
     } else {
         let id = Uuid::try_parse(dataset);
         let id = id.map_err(|_| Error::bad_input("id", "is not an identifier"))?;
-        Datasets::new(call).load(id).await?
+        Datasets::new(&call).load(id).await?
     };
     let record = record.ok_or_else(missing)?;
     Ok((record.dataset_id, DatasetName::parse(record.namespace, record.name)?))

@@ -2,13 +2,13 @@
 
 use std::{
     sync::atomic::{AtomicU64, Ordering},
-    time::{Duration, Instant},
+    time::Instant,
 };
 
 /// Failures in a row after which it is left alone.
 const FAILURES: u64 = 3;
-/// How long it is, until somebody tries again.
-const REST: Duration = Duration::from_secs(1);
+/// How long it is, until somebody tries again, in milliseconds.
+const REST: u64 = 1_000;
 
 /// See the [module](self).
 #[derive(Debug)]
@@ -37,12 +37,11 @@ impl Breaker {
             return true;
         }
         let (now, again_at) = (self.millis(), self.again_at.load(Ordering::Acquire));
-        let rest = u64::try_from(REST.as_millis()).unwrap_or(u64::MAX);
         // Whoever puts the next try off has this one.
         now >= again_at
             && self
                 .again_at
-                .compare_exchange(again_at, now + rest, Ordering::AcqRel, Ordering::Acquire)
+                .compare_exchange(again_at, now + REST, Ordering::AcqRel, Ordering::Acquire)
                 .is_ok()
     }
 
@@ -53,9 +52,8 @@ impl Breaker {
 
     /// It has not.
     pub(super) fn failed(&self) {
-        let rest = u64::try_from(REST.as_millis()).unwrap_or(u64::MAX);
         if self.failures.fetch_add(1, Ordering::AcqRel) + 1 == FAILURES {
-            self.again_at.store(self.millis() + rest, Ordering::Release);
+            self.again_at.store(self.millis() + REST, Ordering::Release);
             metrics::counter!("drr_cache_redis_left_alone_total").increment(1);
         }
     }
