@@ -62,7 +62,8 @@ impl Task {
     pub(super) async fn run(mut self) {
         let mut messages = Vec::new();
         let (mut closing, mut linger) = (false, false);
-        while !closing || self.delivery.is_some() {
+        // Told to end, it still delivers what waits, unless the last attempt failed.
+        while !closing || self.delivery.is_some() || self.delivery_is_due() {
             let (crowd, delivery) = (self.crowd.due(), self.next_delivery);
             let waiting = self.delivery.is_none() && !self.spooled_all();
             tokio::select! {
@@ -98,6 +99,10 @@ impl Task {
         if let Some(mut writer) = self.writer {
             writer.close().await;
         }
+    }
+
+    fn delivery_is_due(&self) -> bool {
+        !self.spooled_all() && self.next_delivery <= Instant::now()
     }
 
     fn spooled_all(&self) -> bool {

@@ -97,8 +97,8 @@ pub enum EmbeddedError {
         /// The end of what it said.
         log: String,
     },
-    /// The server ended before it was ready.
-    #[error("PostgreSQL ended while starting ({status}):\n{log}")]
+    /// The server ended without being told to, at its start or later.
+    #[error("PostgreSQL ended by itself ({status}):\n{log}")]
     Ended {
         /// How it ended.
         status: ExitStatus,

@@ -83,7 +83,8 @@ impl Round {
         let begun = *counts.borrow();
         let enough =
             counts.wait_for(|now| now.0 - begun.0 >= answered && now.1 - begun.1 >= unavailable);
-        let enough = timeout(Duration::from_secs(120), enough).await;
+        // A busy disk may take seconds for each group of events.
+        let enough = timeout(Duration::from_secs(600), enough).await;
         enough.expect("too few were answered").unwrap();
     }
 
@@ -166,9 +167,17 @@ fn every_answered_call_has_one_event_whatever_dies() {
         );
         // Once in peace: what is on disk is delivered, and all end in order.
         sent.extend(round(folder, |serving| serving.signal(Signal::TERM)).await);
-        let last = Serving::start(serve(folder));
-        last.signal(Signal::TERM);
-        assert_eq!(last.ended().0, Some(0));
+        let spool = folder.join("data/spool/events");
+        for attempt in 0.. {
+            let last = Serving::start(serve(folder));
+            last.signal(Signal::TERM);
+            assert_eq!(last.ended().0, Some(0));
+            if spool.metadata().unwrap().len() == 0 {
+                break;
+            }
+            // A database that is too busy to take them in time leaves them to the next start.
+            assert!(attempt < 20, "{spool:?} is not delivered");
+        }
 
         let mut behind = Behind::open(&folder.join("data")).await;
         let trail = trail(&mut behind.admin).await;
