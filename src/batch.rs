@@ -9,7 +9,12 @@
 //! datasets took half as many statements again as one of 10). So the keys are gathered
 //! [here](gather), where all waiters of a batch wake at once, and the crate reads them.
 
-use std::{collections::HashMap, fmt::Debug, hash::Hash, sync::Arc};
+use std::{
+    collections::HashMap,
+    fmt::Debug,
+    hash::Hash,
+    sync::{Arc, OnceLock},
+};
 
 use tokio_util::task::AbortOnDropHandle;
 
@@ -45,7 +50,8 @@ pub trait BatchRead: Send + Sync + 'static {
 /// The loader of one kind, for one request.
 pub struct Batched<R: BatchRead> {
     call: Arc<Call>,
-    gather: Gather<R::Key, R::Value>,
+    /// There once something is asked for: a request needs few of the loaders that it has.
+    gather: OnceLock<Box<Gather<R::Key, R::Value>>>,
 }
 
 impl<R: BatchRead> Debug for Batched<R> {
@@ -58,9 +64,15 @@ impl<R: BatchRead> Batched<R> {
     /// A loader for the request that `call` is.
     #[must_use]
     pub fn new(call: &Arc<Call>) -> Self {
-        let of = call.clone();
-        let reader = Reader(Arc::new(move |keys| Box::pin(read::<R>(of.clone(), keys))));
-        Self { call: call.clone(), gather: Gather::new(reader) }
+        Self { call: call.clone(), gather: OnceLock::new() }
+    }
+
+    fn gather(&self) -> &Gather<R::Key, R::Value> {
+        self.gather.get_or_init(|| {
+            let of = self.call.clone();
+            let reader = Reader(Arc::new(move |keys| Box::pin(read::<R>(of.clone(), keys))));
+            Box::new(Gather::new(reader))
+        })
     }
 
     /// What there is for `key`, as of the last change that the call itself made.
@@ -68,7 +80,7 @@ impl<R: BatchRead> Batched<R> {
     /// # Errors
     /// What the read of its batch answered.
     pub async fn load(&self, key: R::Key) -> Result<Option<R::Value>> {
-        self.gather.load(key, self.call.changes()).await
+        self.gather().load(key, self.call.changes()).await
     }
 }
 

@@ -16,14 +16,13 @@ use std::{
 };
 
 use async_trait::async_trait;
-use sea_orm::FromQueryResult;
 use tokio::{sync::watch, time::sleep};
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 use crate::{
     auth::TenantId,
-    db::{Db, Heard, TenantDb, TenantTx},
+    db::{Db, FromRow, Heard, TenantDb, TenantTx},
     error::{Error, Result},
 };
 
@@ -40,7 +39,7 @@ crate::wire::wire_enum! {
 }
 
 /// The first number that is kept is `dropped + 1`, the last one is `head`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, FromQueryResult)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, FromRow)]
 pub struct Bounds {
     /// The last number given.
     pub head: i64,

@@ -3,8 +3,9 @@
 //! Its `last_transaction` is for the database alone, which orders by it.
 
 use sea_orm::entity::prelude::*;
+use sqlx::FromRow;
 
-#[derive(Clone, Debug, PartialEq, DeriveEntityModel)]
+#[derive(Clone, Debug, PartialEq, DeriveEntityModel, FromRow)]
 #[sea_orm(table_name = "audit_archive")]
 pub struct Model {
     #[sea_orm(primary_key, auto_increment = false)]

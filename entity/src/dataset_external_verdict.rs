@@ -1,8 +1,9 @@
 //! `dataset_external_verdict`: What another tool found about a dataset, when it looked last.
 
 use sea_orm::entity::prelude::*;
+use sqlx::FromRow;
 
-#[derive(Clone, Debug, PartialEq, DeriveEntityModel)]
+#[derive(Clone, Debug, PartialEq, DeriveEntityModel, FromRow)]
 #[sea_orm(table_name = "dataset_external_verdict")]
 pub struct Model {
     #[sea_orm(primary_key, auto_increment = false)]

@@ -1,8 +1,9 @@
 //! `dataset_lineage`: Pairs of datasets of which a run read the one and wrote the other.
 
 use sea_orm::entity::prelude::*;
+use sqlx::FromRow;
 
-#[derive(Clone, Debug, PartialEq, DeriveEntityModel)]
+#[derive(Clone, Debug, PartialEq, DeriveEntityModel, FromRow)]
 #[sea_orm(table_name = "dataset_lineage")]
 pub struct Model {
     #[sea_orm(primary_key, auto_increment = false)]

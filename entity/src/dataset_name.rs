@@ -1,8 +1,9 @@
 //! `dataset_name`: Every name that a dataset answers to, its own and its aliases.
 
 use sea_orm::entity::prelude::*;
+use sqlx::FromRow;
 
-#[derive(Clone, Debug, PartialEq, DeriveEntityModel)]
+#[derive(Clone, Debug, PartialEq, DeriveEntityModel, FromRow)]
 #[sea_orm(table_name = "dataset_name")]
 pub struct Model {
     #[sea_orm(primary_key, auto_increment = false)]

@@ -1,8 +1,9 @@
 //! `dataset_observed_schema`: Every schema that a run or a dataset event reported for a dataset.
 
 use sea_orm::entity::prelude::*;
+use sqlx::FromRow;
 
-#[derive(Clone, Debug, PartialEq, DeriveEntityModel)]
+#[derive(Clone, Debug, PartialEq, DeriveEntityModel, FromRow)]
 #[sea_orm(table_name = "dataset_observed_schema")]
 pub struct Model {
     #[sea_orm(primary_key, auto_increment = false)]

@@ -1,8 +1,9 @@
 //! `dataset_refresh_state`: The one row per dataset that says how it was last refreshed.
 
 use sea_orm::entity::prelude::*;
+use sqlx::FromRow;
 
-#[derive(Clone, Debug, PartialEq, DeriveEntityModel)]
+#[derive(Clone, Debug, PartialEq, DeriveEntityModel, FromRow)]
 #[sea_orm(table_name = "dataset_refresh_state")]
 pub struct Model {
     #[sea_orm(primary_key, auto_increment = false)]

@@ -1,8 +1,9 @@
 //! `dataset_registry`: Datasets, by `(tenant_id, dataset_id)` and by their natural key `(namespace, name)`.
 
 use sea_orm::entity::prelude::*;
+use sqlx::FromRow;
 
-#[derive(Clone, Debug, PartialEq, DeriveEntityModel)]
+#[derive(Clone, Debug, PartialEq, DeriveEntityModel, FromRow)]
 #[sea_orm(table_name = "dataset_registry")]
 pub struct Model {
     #[sea_orm(primary_key, auto_increment = false)]

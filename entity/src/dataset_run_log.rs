@@ -1,8 +1,9 @@
 //! `dataset_run_log`: Which run refreshed which dataset; partitioned by month of `effective_at`.
 
 use sea_orm::entity::prelude::*;
+use sqlx::FromRow;
 
-#[derive(Clone, Debug, PartialEq, DeriveEntityModel)]
+#[derive(Clone, Debug, PartialEq, DeriveEntityModel, FromRow)]
 #[sea_orm(table_name = "dataset_run_log")]
 pub struct Model {
     #[sea_orm(primary_key, auto_increment = false)]

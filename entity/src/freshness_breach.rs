@@ -1,8 +1,9 @@
 //! `freshness_breach`: A time for which a dataset was beyond a limit of its policy.
 
 use sea_orm::entity::prelude::*;
+use sqlx::FromRow;
 
-#[derive(Clone, Debug, PartialEq, DeriveEntityModel)]
+#[derive(Clone, Debug, PartialEq, DeriveEntityModel, FromRow)]
 #[sea_orm(table_name = "freshness_breach")]
 pub struct Model {
     #[sea_orm(primary_key, auto_increment = false)]

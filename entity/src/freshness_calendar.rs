@@ -1,8 +1,9 @@
 //! `freshness_calendar`: A tenant's named dates on which nothing is expected.
 
 use sea_orm::entity::prelude::*;
+use sqlx::FromRow;
 
-#[derive(Clone, Debug, PartialEq, DeriveEntityModel)]
+#[derive(Clone, Debug, PartialEq, DeriveEntityModel, FromRow)]
 #[sea_orm(table_name = "freshness_calendar")]
 pub struct Model {
     #[sea_orm(primary_key, auto_increment = false)]

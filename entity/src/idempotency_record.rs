@@ -1,8 +1,9 @@
 //! `idempotency_record`: Answers kept for requests that may come again.
 
 use sea_orm::entity::prelude::*;
+use sqlx::FromRow;
 
-#[derive(Clone, Debug, PartialEq, DeriveEntityModel)]
+#[derive(Clone, Debug, PartialEq, DeriveEntityModel, FromRow)]
 #[sea_orm(table_name = "idempotency_record")]
 pub struct Model {
     #[sea_orm(primary_key, auto_increment = false)]

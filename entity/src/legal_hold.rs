@@ -2,8 +2,9 @@
 //! only.
 
 use sea_orm::entity::prelude::*;
+use sqlx::FromRow;
 
-#[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
+#[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel, FromRow)]
 #[sea_orm(table_name = "legal_hold")]
 pub struct Model {
     #[sea_orm(primary_key, auto_increment = false)]

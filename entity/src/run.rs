@@ -1,8 +1,9 @@
 //! `run`: Runs, folded from their events.
 
 use sea_orm::entity::prelude::*;
+use sqlx::FromRow;
 
-#[derive(Clone, Debug, PartialEq, DeriveEntityModel)]
+#[derive(Clone, Debug, PartialEq, DeriveEntityModel, FromRow)]
 #[sea_orm(table_name = "run")]
 pub struct Model {
     #[sea_orm(primary_key, auto_increment = false)]

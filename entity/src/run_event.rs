@@ -1,8 +1,9 @@
 //! `run_event`: Every reported event, once; partitioned by month of `event_time`.
 
 use sea_orm::entity::prelude::*;
+use sqlx::FromRow;
 
-#[derive(Clone, Debug, PartialEq, DeriveEntityModel)]
+#[derive(Clone, Debug, PartialEq, DeriveEntityModel, FromRow)]
 #[sea_orm(table_name = "run_event")]
 pub struct Model {
     #[sea_orm(primary_key, auto_increment = false)]

@@ -4,14 +4,13 @@
 //! another one. It is placed and released by people, each with a reason; nothing of it is ever removed.
 
 use chrono::{DateTime, Utc};
-use sea_orm::FromQueryResult;
 use uuid::Uuid;
 
 use super::repository::{Deed, OwnEntry, OwnTask, append_own};
 use crate::{
     auth::TenantId,
     clock::Clock,
-    db::{Db, TenantTx, operator::DueTenant},
+    db::{Db, FromRow, TenantTx, operator::DueTenant},
     error::{Error, Result},
 };
 
@@ -21,7 +20,7 @@ const REASON_CHARACTERS: usize = 1_000;
 const ACTOR_CHARACTERS: usize = 128;
 
 /// A hold, and how it ended.
-#[derive(Debug, Clone, PartialEq, Eq, FromQueryResult)]
+#[derive(Debug, Clone, PartialEq, Eq, FromRow)]
 pub struct Hold {
     /// Its name.
     pub hold_id: Uuid,

@@ -3,10 +3,14 @@
 use std::fmt;
 
 use chrono::{DateTime, Days, NaiveDate, NaiveTime, Utc};
-use sea_orm::{FromQueryResult, Value};
+use sea_orm::Value;
 use serde::Serialize;
 
-use crate::{auth::TenantId, db::TenantTx, error::Result};
+use crate::{
+    auth::TenantId,
+    db::{FromRow, TenantTx},
+    error::Result,
+};
 
 /// Days before the one that is told of, whose mean is the usual.
 const USUAL_DAYS: u64 = 7;
@@ -36,7 +40,7 @@ pub struct Daily {
     pub isolation_breaches: i64,
 }
 
-#[derive(Debug, Serialize, FromQueryResult)]
+#[derive(Debug, Serialize, FromRow)]
 #[expect(missing_docs, reason = "the columns of a count")]
 pub struct Calls {
     pub action: String,
@@ -44,7 +48,7 @@ pub struct Calls {
     pub calls: i64,
 }
 
-#[derive(Debug, Serialize, FromQueryResult)]
+#[derive(Debug, Serialize, FromRow)]
 #[expect(missing_docs, reason = "the columns of a count")]
 pub struct Refusals {
     pub error_code: String,
@@ -53,7 +57,7 @@ pub struct Refusals {
 }
 
 /// An action that was asked for far more or far less often than usual.
-#[derive(Debug, Serialize, FromQueryResult)]
+#[derive(Debug, Serialize, FromRow)]
 pub struct Unusual {
     /// Which.
     pub action: String,
@@ -64,7 +68,7 @@ pub struct Unusual {
 }
 
 /// A denial, and a success under the same correlation id after it.
-#[derive(Debug, Serialize, FromQueryResult)]
+#[derive(Debug, Serialize, FromRow)]
 pub struct DeniedThenAllowed {
     /// The correlation id.
     pub correlation_id: String,
@@ -127,7 +131,7 @@ SELECT count(*) AS count FROM audit_event e
  WHERE occurred_at >= $1 AND occurred_at < $2 AND result = 'SUCCESS' AND dataset_id IS NOT NULL
    AND NOT EXISTS (SELECT FROM dataset_registry r WHERE r.dataset_id = e.dataset_id)";
 
-#[derive(FromQueryResult)]
+#[derive(FromRow)]
 struct Count {
     count: i64,
 }

@@ -1,7 +1,6 @@
 //! What people do about breaches: take note of one, and mute a dataset.
 
 use chrono::{DateTime, SubsecRound, TimeDelta, Utc};
-use sea_orm::FromQueryResult;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
@@ -17,7 +16,7 @@ use crate::{
     },
     auth::policy::Operation,
     call::Call,
-    db::TenantTx,
+    db::{FromRow, TenantTx},
     error::{Error, ErrorCode, Result},
 };
 
@@ -49,7 +48,7 @@ pub enum Acknowledged {
 }
 
 /// A dataset, the breach in question, and the mute.
-#[derive(Debug, FromQueryResult)]
+#[derive(Debug, FromRow)]
 struct Subject {
     dataset_id: Uuid,
     namespace: String,

@@ -5,14 +5,13 @@
 //! between sending and settling leaves the event to be claimed again after that.
 
 use chrono::{DateTime, TimeDelta, Utc};
-use sea_orm::FromQueryResult;
 use serde::Serialize;
 use serde_json::Value;
 use uuid::Uuid;
 
 use super::model::DELIVERED_WITHIN;
 use crate::{
-    db::{TenantTx, records},
+    db::{FromRow, TenantTx, records},
     error::Result,
 };
 
@@ -22,7 +21,7 @@ pub(super) const CLAIMED_AT_ONCE: u32 = 64;
 pub(super) const CLAIMED_FOR: TimeDelta = TimeDelta::seconds(60);
 
 /// An event to be sent.
-#[derive(Debug, FromQueryResult)]
+#[derive(Debug, FromRow)]
 pub(super) struct Claimed {
     pub(super) sequence: i64,
     pub(super) event_id: Uuid,

@@ -4,13 +4,13 @@ use std::collections::HashSet;
 
 use chrono::{DateTime, Utc};
 use entity::{freshness_breach, freshness_event};
-use sea_orm::{FromQueryResult, Value};
+use sea_orm::Value;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use super::model::{Level, State};
 use crate::{
-    db::TenantTx,
+    db::{FromRow, TenantTx},
     error::Result,
     live::{Bounds, Selection},
 };
@@ -42,7 +42,7 @@ pub async fn open(tx: &TenantTx, datasets: &[Uuid]) -> Result<Vec<Record>> {
 }
 
 /// A mute, over or not.
-#[derive(Debug, Clone, FromQueryResult)]
+#[derive(Debug, Clone, FromRow)]
 pub struct Mute {
     /// The dataset.
     pub dataset_id: Uuid,
@@ -186,7 +186,7 @@ pub(super) async fn event_bounds(tx: &TenantTx) -> Result<Bounds> {
     Ok(tx.query_sql(EVENT_BOUNDS, []).await?.pop().unwrap_or_default())
 }
 
-#[derive(FromQueryResult)]
+#[derive(FromRow)]
 struct Selected {
     dataset_id: Uuid,
 }

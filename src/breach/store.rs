@@ -1,13 +1,12 @@
 //! What changes breaches: statements over sets of datasets, under the tenant's lock of events.
 
 use chrono::{DateTime, Utc};
-use sea_orm::FromQueryResult;
 use serde::Serialize;
 use uuid::Uuid;
 
 use super::model::{EventType, Level, Observed, Open};
 use crate::{
-    db::{TenantTx, records},
+    db::{FromRow, TenantTx, records},
     error::{Error, Result},
     freshness::model::Basis,
     live::{self, Topic},
@@ -28,7 +27,7 @@ pub(super) async fn lock(tx: &TenantTx) -> Result<()> {
 }
 
 /// A dataset about which something is to be done, locked.
-#[derive(Debug, FromQueryResult)]
+#[derive(Debug, FromRow)]
 pub(super) struct DueRow {
     pub(super) dataset_id: Uuid,
     pub(super) namespace: String,
@@ -206,7 +205,7 @@ pub(super) async fn tell(tx: &TenantTx, events: &[NewEvent], now: DateTime<Utc>)
     live::notify(tx, Topic::Breaches).await
 }
 
-#[derive(FromQueryResult)]
+#[derive(FromRow)]
 struct Withheld {
     breach_id: Uuid,
 }

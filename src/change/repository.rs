@@ -1,11 +1,10 @@
 //! The logs of changes, read.
 
 use chrono::{DateTime, Utc};
-use sea_orm::FromQueryResult;
 use uuid::Uuid;
 
 use crate::{
-    db::TenantTx,
+    db::{FromRow, TenantTx},
     error::Result,
     live::{Bounds, Selection},
 };
@@ -23,7 +22,7 @@ pub(super) async fn run_bounds(tx: &TenantTx) -> Result<Bounds> {
 }
 
 /// A change of freshness as it is stored.
-#[derive(Debug, Clone, FromQueryResult)]
+#[derive(Debug, Clone, FromRow)]
 pub struct FreshnessRow {
     /// Its number.
     pub sequence: i64,
@@ -75,7 +74,7 @@ pub(super) async fn freshness(
 }
 
 /// A run event as it is stored.
-#[derive(Debug, Clone, FromQueryResult)]
+#[derive(Debug, Clone, FromRow)]
 pub struct RunEventRow {
     /// Its number.
     pub sequence: i64,

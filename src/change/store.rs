@@ -1,18 +1,17 @@
 //! What the announcer reads and writes, in its one transaction.
 
 use chrono::{DateTime, TimeDelta, Utc};
-use sea_orm::FromQueryResult;
 use serde::Serialize;
 use uuid::Uuid;
 
 use super::model::{Announced, Change, Facts};
 use crate::{
-    db::{TenantTx, records},
+    db::{FromRow, TenantTx, records},
     error::{Error, Result},
     live::{self, Topic},
 };
 
-#[derive(FromQueryResult)]
+#[derive(FromRow)]
 struct Any {
     any: bool,
 }
@@ -28,7 +27,7 @@ pub(super) async fn is_waiting(tx: &TenantTx, now: DateTime<Utc>) -> Result<bool
 }
 
 /// The last number of each log.
-#[derive(Debug, Clone, Copy, FromQueryResult)]
+#[derive(Debug, Clone, Copy, FromRow)]
 pub(super) struct Head {
     pub(super) freshness: i64,
     pub(super) runs: i64,
@@ -49,7 +48,7 @@ pub(super) async fn lock(tx: &TenantTx) -> Result<Head> {
 }
 
 /// What marks there were.
-#[derive(Debug, FromQueryResult)]
+#[derive(Debug, FromRow)]
 pub(super) struct Taken {
     pub(super) marks: i64,
     /// Run events that were numbered.
@@ -83,7 +82,7 @@ pub(super) async fn take(tx: &TenantTx, head: Head, limit: u32) -> Result<Taken>
 }
 
 /// A dataset to be judged.
-#[derive(Debug, FromQueryResult)]
+#[derive(Debug, FromRow)]
 pub(super) struct Judged {
     pub(super) dataset_id: Uuid,
     listed: bool,

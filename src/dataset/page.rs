@@ -6,7 +6,7 @@
 //! most one page of each: one statement, bounded work.
 
 use chrono::{DateTime, Utc};
-use sea_orm::{FromQueryResult, Value};
+use sea_orm::Value;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
@@ -14,7 +14,11 @@ use super::{
     model::{Lifecycle, profile::normalised},
     repository::Record,
 };
-use crate::{db::TenantTx, error::Result, freshness::model::Status};
+use crate::{
+    db::{FromRow, TenantTx},
+    error::Result,
+    freshness::model::Status,
+};
 
 /// Which datasets are asked for; what is left out does not matter.
 #[derive(Debug, Clone, Default)]
@@ -160,9 +164,9 @@ pub async fn by_name(
     Ok(tx.query_sql(sql.text, sql.values).await?)
 }
 
-#[derive(FromQueryResult)]
+#[derive(FromRow)]
 struct RankedRow {
-    #[sea_orm(nested)]
+    #[sqlx(flatten)]
     record: Record,
     worst_rank: i32,
     worst_deadline: DateTime<Utc>,

@@ -2,7 +2,6 @@
 
 use chrono::{DateTime, Utc};
 use entity::{dataset_name, dataset_registry};
-use sea_orm::FromQueryResult;
 use serde::Serialize;
 use uuid::Uuid;
 
@@ -11,7 +10,7 @@ use super::{
     reported::Reported,
 };
 use crate::{
-    db::{TenantTx, records},
+    db::{FromRow, TenantTx, records},
     error::Result,
 };
 
@@ -30,7 +29,7 @@ pub async fn by_ids(tx: &TenantTx, ids: &[Uuid]) -> Result<Vec<Record>> {
 }
 
 /// A dataset that was found by a name of its own or by an alias.
-#[derive(Debug, Clone, PartialEq, Eq, FromQueryResult)]
+#[derive(Debug, Clone, PartialEq, Eq, FromRow)]
 pub struct Found {
     /// The namespace that was asked for.
     pub namespace: String,
@@ -56,14 +55,14 @@ pub async fn ids_by_names(tx: &TenantTx, names: &[DatasetName]) -> Result<Vec<Fo
 }
 
 /// A dataset, and the name of its own or the alias that it was found by.
-#[derive(Debug, Clone, FromQueryResult)]
+#[derive(Debug, Clone, FromRow)]
 pub struct Named {
     /// The namespace that was asked for.
     pub asked_namespace: String,
     /// The name that was asked for.
     pub asked_name: String,
     /// The dataset.
-    #[sea_orm(nested)]
+    #[sqlx(flatten)]
     pub record: Record,
 }
 
@@ -192,7 +191,7 @@ WITH draft AS (
 )
 SELECT dataset_id FROM named";
 
-#[derive(FromQueryResult)]
+#[derive(FromRow)]
 struct Inserted {
     dataset_id: Uuid,
 }

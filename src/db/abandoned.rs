@@ -13,7 +13,7 @@ use sqlx::{
     postgres::{PgConnectOptions, PgPoolOptions},
 };
 
-use super::pool::Backend;
+use super::pool::SessionName;
 
 /// For how long an abandoned statement may still end by itself. Most have by then, and are not worth
 /// a message.
@@ -41,7 +41,7 @@ impl Canceller {
 
     /// Gives a connection back to its pool on which a statement is under way: stopped first, unless
     /// it ends at once. The rollback is queued already.
-    pub(super) fn give_back(&self, mut connection: PoolConnection<Postgres>, backend: Backend) {
+    pub(super) fn give_back(&self, mut connection: PoolConnection<Postgres>, name: SessionName) {
         let pool = self.0.clone();
         // Without a runtime the process is about to end.
         let Ok(runtime) = tokio::runtime::Handle::try_current() else { return };
@@ -49,8 +49,12 @@ impl Canceller {
             if tokio::time::timeout(GRACE, connection.ping()).await.is_ok() {
                 return;
             }
-            let cancel = sqlx::query("SELECT pg_cancel_backend($1)").bind(backend.0);
-            match cancel.execute(&pool).await {
+            // Whoever has ended its transaction meanwhile is not called so any more.
+            let cancel = sqlx::query(
+                "SELECT pg_cancel_backend(pid) FROM pg_stat_activity
+                  WHERE application_name = $1 AND usename = current_user",
+            );
+            match cancel.bind(name.to_string()).execute(&pool).await {
                 Ok(_) => metrics::counter!("drr_db_cancelled_statements_total").increment(1),
                 Err(error) => tracing::warn!(%error, "an abandoned statement was not cancelled"),
             }

@@ -42,7 +42,7 @@ pub(super) fn mapped(error: SqlxError) -> Error {
 
 /// Whether trying again later may help: the server is away, is ending, or has no connection left,
 /// or the statement was cut off by its deadline or lost a deadlock.
-fn is_unavailable(error: &SqlxError) -> bool {
+pub(super) fn is_unavailable(error: &SqlxError) -> bool {
     match error {
         SqlxError::Io(_) | SqlxError::PoolTimedOut | SqlxError::PoolClosed => true,
         SqlxError::Database(database) => database.code().is_some_and(|code| {

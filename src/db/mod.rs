@@ -26,6 +26,8 @@ pub mod trail;
 pub use listen::{Heard, Listener, Observer};
 pub use pool::{Db, DbSettings};
 pub use reading::{Lent, Reading};
+/// What a row of an answer is read as. (sea-orm's own reading words an error for each NULL.)
+pub use sqlx::FromRow;
 /// How to log in to a server: for those who compose the program, and cannot connect themselves.
 pub use sqlx::postgres::PgConnectOptions;
 pub use tenant::{TenantDb, TenantTx, records};

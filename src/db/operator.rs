@@ -13,11 +13,7 @@ use sqlx::{
 };
 use sqlx_core::transaction::TransactionManager;
 
-use super::{
-    error::mapped,
-    pool::Db,
-    tenant::{milliseconds, open},
-};
+use super::{error::mapped, pool::Db, tenant::milliseconds};
 use crate::{auth::TenantId, error::Error};
 
 /// A tenant that the database itself has named as one with something due, or to whose rows a verified
@@ -206,7 +202,7 @@ async fn as_operator<'q>(
     let role = GroupRole::Operator.name(&settings.schema);
     let timeout = milliseconds(settings.statement_timeout);
     let sql = format!("BEGIN; SET LOCAL statement_timeout = {timeout}; SET LOCAL ROLE {role}");
-    let (connection, _) = open(db, sql).await?;
+    let (connection, _) = db.begun(&sql).await?;
     let mut tx = OperatorTx(connection);
     let rows = query.fetch_all(&mut *tx.0).await.map_err(mapped)?;
     PgTransactionManager::commit(&mut tx.0).await.map_err(mapped)?;

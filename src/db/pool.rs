@@ -1,15 +1,26 @@
 //! The private pool.
 
-use std::{cell::Cell, sync::Arc, time::Duration};
+use std::{
+    fmt,
+    hash::{BuildHasher, RandomState},
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
+};
 
 use sqlx::{
-    ConnectOptions, Executor, PgPool, Postgres, Row,
+    AssertSqlSafe, ConnectOptions, Executor, PgConnection, PgPool, Postgres, SqlSafeStr,
     pool::PoolConnection,
-    postgres::{PgConnectOptions, PgPoolOptions},
+    postgres::{PgConnectOptions, PgPoolOptions, PgTransactionManager},
 };
+use sqlx_core::transaction::TransactionManager;
+use tokio::time::Instant;
 
 use super::{
     abandoned::Canceller,
+    error::{is_unavailable, mapped},
     listen::{Commits, Observer},
     operator::DueTenant,
     tenant::TenantDb,
@@ -38,6 +49,7 @@ pub struct Db {
     canceller: Canceller,
     connect: Arc<PgConnectOptions>,
     settings: Arc<DbSettings>,
+    names: Arc<Names>,
     commits: Arc<Commits>,
     appends: Arc<Commits>,
     observer: Option<Arc<dyn Observer>>,
@@ -50,7 +62,7 @@ impl Db {
         let connect = settings
             .connect
             .clone()
-            .application_name("drr")
+            .application_name(APPLICATION)
             .options([
                 ("search_path", format!("{},pg_temp", settings.schema).as_str()),
                 ("timezone", "UTC"),
@@ -65,14 +77,15 @@ impl Db {
             .max_connections(settings.max_connections)
             .acquire_timeout(settings.acquire_timeout)
             .test_before_acquire(false)
-            .after_connect(|connection, _| Box::pin(async { is_new(connection).await }))
-            .before_acquire(|connection, _| Box::pin(async { is_clean(connection).await }))
+            .after_connect(|connection, _| {
+                Box::pin(async { connection.execute(sqlx::raw_sql(PREPARE)).await.map(drop) })
+            })
             .connect_lazy_with(connect.clone());
         let canceller = Canceller::new(connect.clone());
         let (commits, appends) = Default::default();
         let (settings, observer) = (Arc::new(settings), None);
-        let connect = Arc::new(connect);
-        Self { pool, canceller, connect, settings, commits, appends, observer }
+        let (connect, names) = (Arc::new(connect), Arc::new(Names::new()));
+        Self { pool, canceller, connect, settings, names, commits, appends, observer }
     }
 
     /// The same; every write is told to `observer`.
@@ -141,71 +154,127 @@ impl Db {
         &self.settings
     }
 
+    /// A clean connection, on which nothing is begun.
     pub(super) async fn connection(&self) -> Result<PoolConnection<Postgres>, Error> {
-        self.lend().await.map(|(connection, _)| connection)
+        self.lend(None).await
     }
 
-    /// A connection, and the process that serves it.
+    /// A clean connection with the transaction that `sql` begins, and the name that it has in the server.
+    pub(super) async fn begun(
+        &self,
+        sql: &str,
+    ) -> Result<(PoolConnection<Postgres>, SessionName), Error> {
+        let name = self.names.next();
+        let sql = format!("{CLEAN}; {sql}; SET LOCAL application_name = '{name}'");
+        Ok((self.lend(Some(sql)).await?, name))
+    }
+
+    /// A connection that was found clean, with the transaction that `begin` begins, which asks for that.
+    ///
+    /// One that is not, or that was lost while nobody had it, is closed, and the next one is taken.
     #[expect(clippy::disallowed_methods, reason = "the one place that takes from the pool")]
-    pub(super) async fn lend(&self) -> Result<(PoolConnection<Postgres>, Backend), Error> {
-        let lent = BACKEND.scope(Cell::new(Backend(0)), async {
-            let connection = self.pool.acquire().await?;
-            Ok::<_, sqlx::Error>((connection, BACKEND.with(Cell::get)))
-        });
-        lent.await.map_err(Error::unavailable)
+    async fn lend(&self, begin: Option<String>) -> Result<PoolConnection<Postgres>, Error> {
+        let patience = Instant::now() + self.settings.acquire_timeout;
+        loop {
+            let connection = self.pool.acquire().await.map_err(Error::unavailable)?;
+            let error = match Asked(Some(connection)).ask(begin.as_deref()).await {
+                Ok(connection) => return Ok(connection),
+                Err(error) => error,
+            };
+            let unclean = is_unclean(&error);
+            if unclean {
+                metrics::counter!("drr_db_unclean_connections_total").increment(1);
+                tracing::error!(
+                    "a connection came back with an open transaction or a tenant; it is closed"
+                );
+            }
+            if !(unclean || is_unavailable(&error)) || Instant::now() >= patience {
+                return Err(mapped(error));
+            }
+        }
     }
 }
 
-/// A process of the server.
+const APPLICATION: &str = "drr";
+
+/// What each transaction is called in the server while it is open: by this name it is found there by
+/// whoever is to stop it, and nothing else can be hit.
+#[derive(Debug)]
+struct Names {
+    instance: u64,
+    next: AtomicU64,
+}
+
+/// The `application_name` of one transaction, different from all others of all instances.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Backend(pub(super) i32);
-
-tokio::task_local! {
-    /// The process behind the connection that is being lent. sqlx keeps it to itself; the questions
-    /// that are asked of each connection anyhow learn it.
-    static BACKEND: Cell<Backend>;
+pub(super) struct SessionName {
+    instance: u64,
+    number: u64,
 }
 
-fn learn(row: &sqlx::postgres::PgRow) -> sqlx::Result<()> {
-    let backend = Backend(row.try_get("backend")?);
-    // Outside of `Db::lend` nobody wants to know.
-    let _ = BACKEND.try_with(|cell| cell.set(backend));
-    Ok(())
+impl Names {
+    fn new() -> Self {
+        // Of different seeds in each process.
+        let instance = RandomState::new().hash_one(std::process::id());
+        Self { instance, next: AtomicU64::default() }
+    }
+
+    fn next(&self) -> SessionName {
+        let number = self.next.fetch_add(1, Ordering::Relaxed);
+        SessionName { instance: self.instance, number }
+    }
 }
 
-async fn is_new(connection: &mut sqlx::PgConnection) -> sqlx::Result<()> {
-    learn(&connection.fetch_one(sqlx::raw_sql("SELECT pg_backend_pid() AS backend")).await?)
+impl fmt::Display for SessionName {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "{APPLICATION} {:016x}/{}", self.instance, self.number)
+    }
 }
 
-/// Asked of every connection before it is lent, in place of a ping. One that fails is closed, never
-/// lent: no transaction is open on it, no tenant is left and no role is taken on.
+/// A connection on which a BEGIN is on its way. sqlx counts a transaction only once the answer has
+/// come; before that, a connection given back to the pool would carry an open transaction with this
+/// tenant's id to the next borrower. So until then, dropping it closes it.
+struct Asked(Option<PoolConnection<Postgres>>);
+
+impl Asked {
+    async fn ask(mut self, begin: Option<&str>) -> sqlx::Result<PoolConnection<Postgres>> {
+        let connection: &mut PgConnection = self.0.as_mut().ok_or(sqlx::Error::PoolClosed)?;
+        match begin {
+            Some(sql) => {
+                let sql = AssertSqlSafe(sql).into_sql_str();
+                PgTransactionManager::begin(connection, Some(sql)).await?;
+            }
+            None => {
+                connection.execute(sqlx::raw_sql(CLEAN)).await?;
+            }
+        }
+        self.0.take().ok_or(sqlx::Error::PoolClosed)
+    }
+}
+
+impl Drop for Asked {
+    fn drop(&mut self) {
+        if let Some(connection) = self.0.as_mut() {
+            connection.close_on_drop();
+        }
+    }
+}
+
+/// Asked of every connection before it is lent, in place of a ping, in one message with the BEGIN: no
+/// transaction is open on it, no tenant is left and no role is taken on. What does not hold is a division
+/// by zero. Prepared, because to plan it takes several times as long as to answer it.
 ///
 /// As a simple query, of which the start of the statement is the start of its transaction unless
 /// one was open before. (The extended protocol takes the two times from two messages.) In a
 /// transaction that has failed it is refused.
-async fn is_clean(connection: &mut sqlx::PgConnection) -> sqlx::Result<bool> {
-    let clean = match connection.fetch_one(sqlx::raw_sql(CLEAN)).await {
-        Ok(row) => {
-            learn(&row)?;
-            row.try_get("clean")?
-        }
-        Err(error) if is_in_failed_transaction(&error) => false,
-        Err(error) => return Err(error),
-    };
-    if !clean {
-        metrics::counter!("drr_db_unclean_connections_total").increment(1);
-        tracing::error!(
-            "a connection came back with an open transaction or a tenant; it is closed"
-        );
-    }
-    Ok(clean)
-}
+const PREPARE: &str = "
+PREPARE drr_clean AS
+SELECT 1 / (now() = statement_timestamp() AND current_user = session_user
+            AND coalesce(current_setting('app.tenant_id', true), '') = '')::int";
+const CLEAN: &str = "EXECUTE drr_clean";
 
-fn is_in_failed_transaction(error: &sqlx::Error) -> bool {
-    error.as_database_error().and_then(|error| error.code()).is_some_and(|code| code == "25P02")
+fn is_unclean(error: &sqlx::Error) -> bool {
+    let code = error.as_database_error().and_then(|error| error.code());
+    // A division by zero, or a transaction that has failed.
+    code.is_some_and(|code| matches!(code.as_ref(), "22012" | "25P02"))
 }
-
-const CLEAN: &str = "
-SELECT now() = statement_timestamp() AND current_user = session_user
-   AND coalesce(current_setting('app.tenant_id', true), '') = '' AS clean,
-   pg_backend_pid() AS backend";

@@ -10,13 +10,14 @@ use std::{
 
 use migration::GroupRole;
 use sea_orm::{
-    ConnectionTrait, DbBackend, DbErr, ExecResult, FromQueryResult, QueryResult, RuntimeErr,
-    SqlxError, Statement, Value,
+    ConnectionTrait, DbBackend, DbErr, ExecResult, QueryResult, RuntimeErr, SqlxError, Statement,
+    Value,
 };
 use sea_query_sqlx::SqlxValues;
 use serde::Serialize;
+use sqlx::FromRow;
 use sqlx::{
-    AssertSqlSafe, Column, PgConnection, Postgres, Row, SqlSafeStr,
+    AssertSqlSafe, Column, PgConnection, Postgres, Row,
     pool::PoolConnection,
     postgres::{PgRow, PgTransactionManager},
 };
@@ -25,7 +26,7 @@ use tokio::{sync::Mutex, time::Instant};
 
 use super::{
     listen::{Commits, Writing},
-    pool::{Backend, Db},
+    pool::{Db, SessionName},
 };
 use crate::{
     auth::{Principal, TenantId, policy::Role},
@@ -135,10 +136,10 @@ impl TenantDb {
             // Needs no escaping: a TenantId is `[a-z0-9-]` by construction.
             self.tenant
         );
-        let (connection, backend) = open(&self.db, sql).await?;
+        let (connection, name) = self.db.begun(&sql).await?;
         metrics::counter!("drr_db_transactions_total").increment(1);
         let connection = Some(connection);
-        let session = Mutex::new(Session { connection, backend, running: false, unsettled: 0 });
+        let session = Mutex::new(Session { connection, name, running: false, unsettled: 0 });
         let (db, tenant, rows) = (self.db.clone(), self.tenant.clone(), self.rows.clone());
         Ok(TenantTx { db, tenant, session, tells, rows })
     }
@@ -155,40 +156,8 @@ impl TenantDb {
     }
 }
 
-/// A connection with the transaction that `sql` begins.
-pub(super) async fn open(
-    db: &Db,
-    sql: String,
-) -> Result<(PoolConnection<Postgres>, Backend), Error> {
-    let (connection, backend) = db.lend().await?;
-    let mut opening = Opening(Some(connection));
-    let connection = opening.begin(sql).await.map_err(super::error::mapped)?;
-    Ok((connection, backend))
-}
-
 pub(super) fn milliseconds(duration: Duration) -> u128 {
     duration.as_millis().max(1)
-}
-
-/// A connection on which a BEGIN is on its way. sqlx counts a transaction only once the answer has
-/// come; before that, a connection given back to the pool would carry an open transaction with this
-/// tenant's id to the next borrower. So until then, dropping it closes it.
-struct Opening(Option<PoolConnection<Postgres>>);
-
-impl Opening {
-    async fn begin(&mut self, sql: String) -> Result<PoolConnection<Postgres>, SqlxError> {
-        let connection = self.0.as_mut().ok_or(SqlxError::PoolClosed)?;
-        PgTransactionManager::begin(connection, Some(AssertSqlSafe(sql).into_sql_str())).await?;
-        self.0.take().ok_or(SqlxError::PoolClosed)
-    }
-}
-
-impl Drop for Opening {
-    fn drop(&mut self) {
-        if let Some(connection) = self.0.as_mut() {
-            connection.close_on_drop();
-        }
-    }
 }
 
 /// An open transaction in which `app.tenant_id` is set. The only thing that queries can run on.
@@ -217,7 +186,7 @@ struct Tells {
 struct Session {
     /// There until the transaction is dropped.
     connection: Option<PoolConnection<Postgres>>,
-    backend: Backend,
+    name: SessionName,
     /// Whether a statement is under way.
     running: bool,
     /// Statements that failed, or whose answer was not waited for.
@@ -331,13 +300,23 @@ impl TenantTx {
     ///
     /// # Errors
     /// Whatever the database answers.
-    pub async fn query_sql<T: FromQueryResult>(
+    pub async fn query_sql<T: for<'r> FromRow<'r, PgRow>>(
         &self,
         sql: impl Into<String>,
         values: impl IntoIterator<Item = Value>,
     ) -> Result<Vec<T>, DbErr> {
-        let rows = self.query_all_raw(statement(sql, values)).await?;
-        rows.iter().map(|row| T::from_query_result(row, "")).collect()
+        let rows = self.rows(&statement(sql, values)).await?;
+        rows.iter().map(T::from_row).collect::<Result<_, _>>().map_err(query_error)
+    }
+
+    async fn rows(&self, statement: &Statement) -> Result<Vec<PgRow>, DbErr> {
+        let mut session = self.session.lock().await;
+        let connection = session.begin().map_err(query_error)?;
+        let rows = bound(statement).fetch_all(connection).await;
+        let rows = rows.and_then(|rows| self.only_own(rows));
+        let rows = session.settled(rows).map_err(query_error)?;
+        self.rows.fetch_add(rows.len() as u64, Ordering::Relaxed);
+        Ok(rows)
     }
 }
 
@@ -362,7 +341,7 @@ impl Drop for TenantTx {
         let Some(mut connection) = session.connection.take() else { return };
         PgTransactionManager::start_rollback(&mut connection);
         if session.running {
-            self.db.canceller().give_back(connection, session.backend);
+            self.db.canceller().give_back(connection, session.name);
         }
     }
 }
@@ -406,12 +385,7 @@ impl ConnectionTrait for TenantTx {
     }
 
     async fn query_all_raw(&self, statement: Statement) -> Result<Vec<QueryResult>, DbErr> {
-        let mut session = self.session.lock().await;
-        let connection = session.begin().map_err(query_error)?;
-        let rows = bound(&statement).fetch_all(connection).await;
-        let rows = rows.and_then(|rows| self.only_own(rows));
-        let rows = session.settled(rows).map_err(query_error)?;
-        self.rows.fetch_add(rows.len() as u64, Ordering::Relaxed);
+        let rows = self.rows(&statement).await?;
         Ok(rows.into_iter().map(Into::into).collect())
     }
 }

@@ -1,7 +1,5 @@
 //! The leaves of a tile, as they stand in the trail.
 
-use sea_orm::FromQueryResult;
-
 use super::{
     model::Position,
     proof::Log,
@@ -9,11 +7,11 @@ use super::{
 };
 use crate::{
     audit::Event,
-    db::TenantTx,
+    db::{FromRow, TenantTx},
     error::{Error, Result},
 };
 
-#[derive(Debug, FromQueryResult)]
+#[derive(Debug, FromRow)]
 struct Ends {
     tile: i64,
     last_transaction: String,
@@ -24,7 +22,7 @@ const ENDS: &str = "
 SELECT tile, last_transaction::text AS last_transaction, last_sequence
   FROM evidence_tile WHERE level = 0 AND tile IN ($1 - 1, $1) ORDER BY tile";
 
-#[derive(Debug, FromQueryResult)]
+#[derive(Debug, FromRow)]
 struct Row {
     event: sea_orm::JsonValue,
 }

@@ -3,7 +3,6 @@
 use std::collections::HashMap;
 
 use chrono::{DateTime, Utc};
-use sea_orm::FromQueryResult;
 use serde::Serialize;
 use tlog_tiles::tlog;
 use uuid::Uuid;
@@ -17,7 +16,7 @@ use crate::{
     audit::Event,
     batch::{BatchRead, Batched},
     call::Call,
-    db::{Lent, TenantTx, records},
+    db::{FromRow, Lent, TenantTx, records},
     error::{Error, Result},
 };
 
@@ -97,7 +96,7 @@ struct Asked {
     event_id: Uuid,
 }
 
-#[derive(Debug, FromQueryResult)]
+#[derive(Debug, FromRow)]
 struct Placed {
     event_id: Uuid,
     transaction: String,

@@ -1,6 +1,5 @@
 //! What the ledger's role reads of the trail, and writes.
 
-use sea_orm::FromQueryResult;
 use serde::Serialize;
 
 use super::{
@@ -9,7 +8,7 @@ use super::{
 };
 use crate::{
     audit::model::Event,
-    db::{TenantTx, records},
+    db::{FromRow, TenantTx, records},
     error::{Error, Result},
 };
 
@@ -42,7 +41,7 @@ impl Head {
     }
 }
 
-#[derive(Debug, FromQueryResult)]
+#[derive(Debug, FromRow)]
 struct HeadRow {
     size: i64,
     root: Vec<u8>,
@@ -112,7 +111,7 @@ pub(super) async fn published(tx: &TenantTx, size: u64, checkpoint: &str) -> Res
     Ok(())
 }
 
-#[derive(Debug, FromQueryResult)]
+#[derive(Debug, FromRow)]
 struct LeafRow {
     transaction: String,
     sequence: i64,

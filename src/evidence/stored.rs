@@ -3,7 +3,6 @@
 use std::collections::{BTreeSet, HashMap};
 
 use chrono::{DateTime, Utc};
-use sea_orm::FromQueryResult;
 use serde::Serialize;
 use uuid::Uuid;
 
@@ -17,11 +16,11 @@ use crate::{
         archive::ArchivedEvent,
         model::{Event, leaf_hash},
     },
-    db::{TenantTx, records},
+    db::{FromRow, TenantTx, records},
     error::{Error, Result},
 };
 
-#[derive(Debug, FromQueryResult)]
+#[derive(Debug, FromRow)]
 struct Hashes {
     hashes: Vec<u8>,
 }
@@ -94,7 +93,7 @@ impl Range {
     }
 }
 
-#[derive(Debug, FromQueryResult)]
+#[derive(Debug, FromRow)]
 struct Row {
     transaction: String,
     sequence: i64,
@@ -133,7 +132,7 @@ pub(super) async fn trail(
     rows.into_iter().map(Kept::of_row).collect()
 }
 
-#[derive(Debug, FromQueryResult)]
+#[derive(Debug, FromRow)]
 struct TileOf {
     tile: Option<i64>,
 }
@@ -166,7 +165,7 @@ pub(super) async fn tiles_of(tx: &TenantTx, places: &[Position]) -> Result<Vec<O
     rows.into_iter().map(tile).collect()
 }
 
-#[derive(Debug, FromQueryResult)]
+#[derive(Debug, FromRow)]
 struct Count {
     events: i64,
 }
@@ -186,7 +185,7 @@ pub(super) async fn unsequenced(tx: &TenantTx, range: Range) -> Result<u64> {
     Ok(rows.first().map_or(0, |row| row.events.unsigned_abs()))
 }
 
-#[derive(Debug, FromQueryResult)]
+#[derive(Debug, FromRow)]
 struct Told {
     resource: Option<String>,
 }
@@ -203,7 +202,7 @@ pub(super) async fn deleted_after(tx: &TenantTx, after: Position) -> Result<Vec<
     Ok(rows.into_iter().filter_map(|row| row.resource).collect())
 }
 
-#[derive(Debug, FromQueryResult)]
+#[derive(Debug, FromRow)]
 struct One {}
 
 /// Says that the transaction is still wanted: one in which nothing is asked for long is ended.
@@ -212,7 +211,7 @@ pub(super) async fn stay(tx: &TenantTx) -> Result<()> {
     Ok(())
 }
 
-#[derive(Debug, FromQueryResult)]
+#[derive(Debug, FromRow)]
 struct OneTile {
     level: i16,
     tile: i64,

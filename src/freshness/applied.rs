@@ -3,7 +3,6 @@
 use std::collections::HashMap;
 
 use chrono::NaiveDate;
-use sea_orm::FromQueryResult;
 use serde::Serialize;
 use uuid::Uuid;
 
@@ -12,7 +11,7 @@ use super::{
     repository::Record,
 };
 use crate::{
-    db::{TenantTx, records},
+    db::{FromRow, TenantTx, records},
     error::Result,
 };
 
@@ -29,9 +28,9 @@ macro_rules! with_calendars {
     };
 }
 
-#[derive(FromQueryResult)]
+#[derive(FromRow)]
 struct Resolved {
-    #[sea_orm(nested)]
+    #[sqlx(flatten)]
     record: Record,
     calendar_dates: Vec<NaiveDate>,
 }
@@ -79,10 +78,10 @@ pub(super) async fn read(
     Ok(())
 }
 
-#[derive(FromQueryResult)]
+#[derive(FromRow)]
 struct AppliedTo {
     datasets: Vec<Uuid>,
-    #[sea_orm(nested)]
+    #[sqlx(flatten)]
     resolved: Resolved,
 }
 

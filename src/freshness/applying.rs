@@ -17,7 +17,6 @@
 //! While a policy for many is set, a dataset that is new waits, and so may be told to try again.
 
 use chrono::{DateTime, Utc};
-use sea_orm::FromQueryResult;
 use serde::Serialize;
 use uuid::Uuid;
 
@@ -27,7 +26,7 @@ use super::{
     repository,
 };
 use crate::{
-    db::{TenantTx, records},
+    db::{FromRow, TenantTx, records},
     error::{Error, Result},
 };
 
@@ -60,7 +59,7 @@ const LOCK: &str = "
 SELECT dataset_id FROM dataset_refresh_state WHERE dataset_id = ANY ($1)
  ORDER BY dataset_id FOR UPDATE";
 
-#[derive(FromQueryResult)]
+#[derive(FromRow)]
 struct Listed {
     listed: bool,
 }
@@ -76,7 +75,7 @@ pub(super) async fn lock(tx: &TenantTx, dataset_id: Uuid) -> Result<Option<bool>
     Ok(found.first().map(|state| state.listed))
 }
 
-#[derive(FromQueryResult)]
+#[derive(FromRow)]
 struct Facts {
     dataset_id: Uuid,
     last_success_at: Option<DateTime<Utc>>,

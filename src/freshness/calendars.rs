@@ -3,12 +3,11 @@
 use std::collections::HashSet;
 
 use chrono::NaiveDate;
-use sea_orm::FromQueryResult;
 use uuid::Uuid;
 
 use crate::{
     call::Call,
-    db::{TenantTx, records},
+    db::{FromRow, TenantTx, records},
     error::{Error, Result},
 };
 
@@ -92,7 +91,7 @@ pub async fn remove(tx: &TenantTx, name: &str) -> Result<()> {
     Ok(())
 }
 
-#[derive(FromQueryResult)]
+#[derive(FromRow)]
 struct Naming {
     policy_id: Uuid,
 }

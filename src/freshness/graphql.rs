@@ -1,5 +1,7 @@
 //! Freshness in the graph.
 
+use std::sync::Arc;
+
 use async_graphql::{Context, Enum, Object, SimpleObject};
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
@@ -8,7 +10,7 @@ use uuid::Uuid;
 use super::{
     calendars,
     loader::{Policies, PolicyVersions, VersionPage, next_change},
-    model::{self, Basis, Policy, Timing},
+    model::{self, Basis, Policy, PolicyKey, Timing},
     repository::{self, Record},
 };
 pub use super::{
@@ -52,7 +54,7 @@ pub enum FreshnessStatus {
 pub struct Freshness {
     judged: model::Freshness,
     evaluated_at: DateTime<Utc>,
-    policy: Option<(Record, Policy)>,
+    policy: Option<Arc<(Record, Policy)>>,
     last_success_at: Option<DateTime<Utc>>,
     last_success_run_id: Option<Uuid>,
     /// How many policies are for the dataset.
@@ -69,7 +71,7 @@ impl Freshness {
 
     /// The verdict and what it follows from, in one sentence for a person.
     async fn explanation(&self) -> String {
-        let policy = self.policy.as_ref().map(|(_, policy)| policy);
+        let policy = self.policy.as_ref().map(|policy| &policy.1);
         model::explanation(&self.judged, policy, self.last_success_at)
     }
 
@@ -105,12 +107,12 @@ impl Freshness {
 
     /// The policy that applies: of those for the dataset, the most specific one.
     async fn policy(&self) -> Option<FreshnessPolicy> {
-        self.policy.as_ref().map(|(record, policy)| FreshnessPolicy::of(record, policy))
+        self.policy.as_ref().map(|policy| FreshnessPolicy::of(&policy.0, &policy.1))
     }
 
     /// Why that policy applies, in a sentence for a person.
     async fn policy_reason(&self) -> Option<String> {
-        self.policy.as_ref().map(|(_, policy)| model::reason(policy, self.matching))
+        self.policy.as_ref().map(|policy| model::reason(&policy.1, self.matching))
     }
 
     /// The whole seconds since the last success, at `evaluatedAt`; whatever the policy.
@@ -142,12 +144,11 @@ impl Freshness {
 pub(crate) async fn freshness(context: &Context<'_>, dataset_id: Uuid) -> Result<Freshness> {
     call(context)?.authorize(Operation::FreshnessRead)?;
     let now = call(context)?.judged_at();
-    let state = shared::<States>(context)?.load(dataset_id).await?;
-    let state = state.ok_or_else(|| Error::internal("a dataset has no refresh state"))?;
-    let record = shared::<Policies>(context)?.load(dataset_id).await?;
-    let policy = record.as_ref().map(|record| Policy::stored(record, &[])).transpose()?;
+    let state = shared::<States>(context)?.load(dataset_id).await?.ok_or_else(no_state)?;
+    let policy = applying(context, (state.policy_id, state.policy_version)).await?;
     let basis: Basis = state.freshness_basis.parse().map_err(Error::internal)?;
-    let timing = Timing::stored(basis, (state.warn_at, state.stale_at), policy.as_ref());
+    let timing =
+        Timing::stored(basis, (state.warn_at, state.stale_at), policy.as_deref().map(|it| &it.1));
     let judged = timing.at(now, state.last_success_at);
     if let Some(at) = judged.next_change_at {
         call(context)?.lifetime().ends(at);
@@ -155,7 +156,7 @@ pub(crate) async fn freshness(context: &Context<'_>, dataset_id: Uuid) -> Result
     Ok(Freshness {
         judged,
         evaluated_at: now,
-        policy: record.zip(policy),
+        policy,
         last_success_at: state.last_success_at,
         last_success_run_id: state.last_success_run_id,
         matching: usize::try_from(state.policies_matching).unwrap_or_default(),
@@ -168,8 +169,22 @@ pub(crate) async fn policy(
     dataset_id: Uuid,
 ) -> Result<Option<FreshnessPolicy>> {
     call(context)?.authorize(Operation::FreshnessRead)?;
-    let record = shared::<Policies>(context)?.load(dataset_id).await?;
-    record.map(TryInto::try_into).transpose()
+    let state = shared::<States>(context)?.load(dataset_id).await?.ok_or_else(no_state)?;
+    let policy = applying(context, (state.policy_id, state.policy_version)).await?;
+    Ok(policy.map(|policy| FreshnessPolicy::of(&policy.0, &policy.1)))
+}
+
+fn no_state() -> Error {
+    Error::internal("a dataset has no refresh state")
+}
+
+/// The policy that a state was judged by.
+async fn applying(
+    context: &Context<'_>,
+    key: (Option<Uuid>, Option<i32>),
+) -> Result<Option<Arc<(Record, Policy)>>> {
+    let (Some(policy_id), Some(version)) = key else { return Ok(None) };
+    shared::<Policies>(context)?.load(PolicyKey { policy_id, version }).await
 }
 
 /// The place of a version of a policy in a list.

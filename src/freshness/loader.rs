@@ -1,15 +1,18 @@
 //! Freshness policies: batched within a request, and for the other features within a transaction of
 //! theirs.
 
-use std::collections::HashMap;
+use std::{collections::HashMap, sync::Arc};
 
 use uuid::Uuid;
 
-use super::repository::{self, Record};
 pub use super::{
     applied::AppliedPolicies,
     applying::{apply, apply_to_new, hold},
     repository::next_change,
+};
+use super::{
+    model::{Policy, PolicyKey},
+    repository::{self, Record},
 };
 use crate::{
     batch::{BatchRead, Batched},
@@ -17,20 +20,27 @@ use crate::{
     error::Result,
 };
 
-/// The policy that applies, by dataset id.
+/// Versions of policies, as they are stored and as it is judged by them: many datasets have the same.
 #[derive(Debug)]
-pub struct PolicyOf;
+pub struct PolicyAt;
 
-/// The loader of the policies that apply, by dataset id.
-pub type Policies = Batched<PolicyOf>;
+/// The loader of versions of policies.
+pub type Policies = Batched<PolicyAt>;
 
-impl BatchRead for PolicyOf {
-    type Key = Uuid;
-    type Value = Record;
+impl BatchRead for PolicyAt {
+    type Key = PolicyKey;
+    type Value = Arc<(Record, Policy)>;
 
-    async fn read(tx: &TenantTx, keys: &[Uuid]) -> Result<HashMap<Uuid, Record>> {
-        let policies = repository::current(tx, keys).await?;
-        Ok(policies.into_iter().map(|applying| (applying.applied_to, applying.record)).collect())
+    async fn read(
+        tx: &TenantTx,
+        keys: &[PolicyKey],
+    ) -> Result<HashMap<PolicyKey, Arc<(Record, Policy)>>> {
+        let stored = |record: Record| {
+            let key = PolicyKey { policy_id: record.policy_id, version: record.version };
+            let policy = Policy::stored(&record, &[])?;
+            Ok((key, Arc::new((record, policy))))
+        };
+        repository::at(tx, keys).await?.into_iter().map(stored).collect()
     }
 }
 

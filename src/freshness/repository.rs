@@ -1,7 +1,6 @@
 //! Freshness policies and counts by status.
 
 use chrono::{DateTime, NaiveDate, TimeDelta, Utc, Weekday};
-use sea_orm::FromQueryResult;
 use serde::Serialize;
 use uuid::Uuid;
 
@@ -11,7 +10,7 @@ use super::model::{
 };
 use crate::{
     call::Call,
-    db::{TenantTx, records},
+    db::{FromRow, TenantTx, records},
     error::{Error, Result},
 };
 
@@ -219,27 +218,18 @@ pub async fn selector_page(tx: &TenantTx, after: Option<Uuid>, limit: u32) -> Re
     Ok(tx.query_sql(SELECTOR_PAGE, [after.into(), i64::from(limit).into()]).await?)
 }
 
-/// The policy that applies to a dataset.
-#[derive(Debug, Clone, FromQueryResult)]
-pub struct Applying {
-    /// The dataset.
-    pub applied_to: Uuid,
-    /// The policy's version.
-    #[sea_orm(nested)]
-    pub record: Record,
-}
+const AT: &str = "
+SELECT p.* FROM unnest($1::uuid[], $2::int4[]) AS wanted (policy_id, version)
+  JOIN freshness_policy p USING (policy_id, version)";
 
-const CURRENT: &str = "
-SELECT s.dataset_id AS applied_to, p.* FROM dataset_refresh_state s
-  JOIN freshness_policy p ON p.policy_id = s.policy_id AND p.version = s.policy_version
- WHERE s.dataset_id = ANY ($1)";
-
-/// The policies that apply to these datasets.
+/// These versions of policies.
 ///
 /// # Errors
 /// Whatever the database answers.
-pub async fn current(tx: &TenantTx, datasets: &[Uuid]) -> Result<Vec<Applying>> {
-    Ok(tx.query_sql(CURRENT, [datasets.to_vec().into()]).await?)
+pub async fn at(tx: &TenantTx, keys: &[PolicyKey]) -> Result<Vec<Record>> {
+    let ids: Vec<_> = keys.iter().map(|key| key.policy_id).collect();
+    let versions: Vec<_> = keys.iter().map(|key| key.version).collect();
+    Ok(tx.query_sql(AT, [ids.into(), versions.into()]).await?)
 }
 
 const VERSIONS: &str = "
@@ -262,7 +252,7 @@ pub async fn versions(
 }
 
 /// How many active datasets are in each status.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, FromQueryResult)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, FromRow)]
 pub struct Counts {
     /// Within every limit.
     pub fresh: i64,
@@ -321,7 +311,7 @@ pub async fn count(tx: &TenantTx, now: DateTime<Utc>) -> Result<Counts> {
     rows.pop().ok_or_else(|| Error::internal("counting gave no row"))
 }
 
-#[derive(Debug, FromQueryResult)]
+#[derive(Debug, FromRow)]
 struct Change {
     warn_at: Option<DateTime<Utc>>,
     stale_at: Option<DateTime<Utc>>,

@@ -1,18 +1,17 @@
 //! Which datasets a selector or a calendar is for.
 
-use sea_orm::FromQueryResult;
 use uuid::Uuid;
 
 use super::model::Selector;
 use crate::{
-    db::TenantTx,
+    db::{FromRow, TenantTx},
     error::{Error, Result},
 };
 
 /// The most datasets that one change of a selector policy or a calendar may bring up to date.
 pub const MAX_SELECTED: usize = 100_000;
 
-#[derive(FromQueryResult)]
+#[derive(FromRow)]
 struct Selected {
     dataset_id: Uuid,
 }

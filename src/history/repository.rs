@@ -4,17 +4,16 @@
 //! of rows; [`STATEMENTS`] lists them for the test that asks the database how it reads them.
 
 use chrono::{DateTime, NaiveDate, Utc};
-use sea_orm::FromQueryResult;
 use uuid::Uuid;
 
 use super::model::{Ran, Range};
 use crate::{
-    db::TenantTx,
+    db::{FromRow, TenantTx},
     error::{Error, Result},
 };
 
 /// A dataset's run, as far as history is concerned.
-#[derive(Debug, Clone, FromQueryResult)]
+#[derive(Debug, Clone, FromRow)]
 struct RanRow {
     dataset_id: Uuid,
     run_id: Uuid,
@@ -65,10 +64,10 @@ pub const STATEMENTS: [(&str, &str); 3] =
     [("between", BETWEEN), ("recent", RECENT), ("successes", SUCCESSES)];
 
 /// A version of a policy, and the dates that its calendars name now.
-#[derive(Debug, FromQueryResult)]
+#[derive(Debug, FromRow)]
 pub struct PolicyVersion {
     /// The version.
-    #[sea_orm(nested)]
+    #[sqlx(flatten)]
     pub record: entity::freshness_policy::Model,
     /// The dates.
     pub calendar_dates: Vec<NaiveDate>,
@@ -105,7 +104,7 @@ pub async fn policies(
 }
 
 /// What policies for many datasets choose them by.
-#[derive(Debug, FromQueryResult)]
+#[derive(Debug, FromRow)]
 pub struct Chosen {
     /// The dataset.
     pub dataset_id: Uuid,
@@ -160,7 +159,7 @@ pub async fn recent(tx: &TenantTx, datasets: &[Uuid], limit: u32) -> Result<Vec<
     ran(tx.query_sql(RECENT, values).await?)
 }
 
-#[derive(FromQueryResult)]
+#[derive(FromRow)]
 struct Success {
     dataset_id: Uuid,
     ended_at: DateTime<Utc>,

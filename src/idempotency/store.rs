@@ -1,13 +1,12 @@
 //! The records. All statements run in a tenant's transaction as its writer.
 
 use chrono::{DateTime, Utc};
-use sea_orm::FromQueryResult;
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 
 use super::attempt::Answer;
 use crate::{
-    db::TenantTx,
+    db::{FromRow, TenantTx},
     error::{Error, Result},
 };
 
@@ -43,7 +42,7 @@ pub(super) enum Records {
     Answer(Answer),
 }
 
-#[derive(FromQueryResult)]
+#[derive(FromRow)]
 struct Record {
     free: bool,
     slot: Option<i16>,

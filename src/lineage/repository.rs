@@ -2,12 +2,11 @@
 
 use chrono::{DateTime, Utc};
 use entity::dataset_lineage;
-use sea_orm::FromQueryResult;
 use uuid::Uuid;
 
 use super::model::{Direction, Edges, Standing};
 use crate::{
-    db::{TenantTx, records},
+    db::{FromRow, TenantTx, records},
     error::{Error, Result},
     freshness::model::Basis,
 };
@@ -78,7 +77,7 @@ pub async fn edges(
     Ok(tx.query_sql(sql, values).await?)
 }
 
-#[derive(FromQueryResult)]
+#[derive(FromRow)]
 struct StandingRow {
     dataset_id: Uuid,
     name: String,

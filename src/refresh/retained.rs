@@ -7,7 +7,6 @@
 use std::collections::{HashMap, HashSet};
 
 use chrono::{DateTime, Utc};
-use sea_orm::FromQueryResult;
 use uuid::Uuid;
 
 use super::{
@@ -15,11 +14,11 @@ use super::{
     repository::State,
 };
 use crate::{
-    db::TenantTx,
+    db::{FromRow, TenantTx},
     error::{Error, Result},
 };
 
-#[derive(FromQueryResult)]
+#[derive(FromRow)]
 struct Logged {
     dataset_id: Uuid,
     run_id: Uuid,

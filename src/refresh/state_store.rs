@@ -3,7 +3,6 @@
 use std::collections::HashMap;
 
 use chrono::{DateTime, Utc};
-use sea_orm::FromQueryResult;
 use serde::Serialize;
 use uuid::Uuid;
 
@@ -13,7 +12,7 @@ use super::{
     retained,
 };
 use crate::{
-    db::{TenantTx, records},
+    db::{FromRow, TenantTx, records},
     error::{Error, Result},
     freshness::{
         loader::AppliedPolicies,
@@ -26,7 +25,7 @@ use crate::{
 const LOCK: &str = "
 SELECT * FROM dataset_refresh_state WHERE dataset_id = ANY ($1) ORDER BY dataset_id FOR UPDATE";
 
-#[derive(FromQueryResult)]
+#[derive(FromRow)]
 struct Deciding {
     dataset_id: Uuid,
     part: String,
@@ -66,7 +65,7 @@ struct Since {
     run_id: Option<Uuid>,
 }
 
-#[derive(FromQueryResult)]
+#[derive(FromRow)]
 struct Failures {
     dataset_id: Uuid,
     failures: i64,

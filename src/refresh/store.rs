@@ -5,13 +5,13 @@
 //! datasets, then refresh states by dataset id, then edges of the lineage by their ends.
 
 use chrono::{DateTime, Utc};
-use sea_orm::{FromQueryResult, JsonValue};
+use sea_orm::JsonValue;
 use serde::Serialize;
 use uuid::Uuid;
 
 use super::model::{ContentHash, Event, OutputFold, RunFold, WatermarkOrigin};
 use crate::{
-    db::{TenantTx, records},
+    db::{FromRow, TenantTx, records},
     error::{Error, Result},
 };
 
@@ -52,7 +52,7 @@ impl<'a> From<&'a RunFold> for RunRecord<'a> {
     }
 }
 
-#[derive(FromQueryResult)]
+#[derive(FromRow)]
 struct RunId {
     run_id: Uuid,
 }
@@ -83,7 +83,7 @@ pub(super) async fn insert_runs(
     Ok(inserted.into_iter().map(|row| row.run_id).collect())
 }
 
-#[derive(FromQueryResult)]
+#[derive(FromRow)]
 struct StoredFold {
     fold: JsonValue,
 }
@@ -151,7 +151,7 @@ impl<'a> EventRecord<'a> {
     }
 }
 
-#[derive(FromQueryResult)]
+#[derive(FromRow)]
 struct InsertedEvent {
     content_hash: Vec<u8>,
 }

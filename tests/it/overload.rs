@@ -38,7 +38,7 @@ fn graphql(app: &TestApp, token: &str, query: &str) -> RequestBuilder {
 /// Statements that wait in the database.
 async fn stuck(app: &TestApp) -> usize {
     let sql = format!(
-        "SELECT query FROM pg_stat_activity WHERE datname = '{}' AND application_name = 'drr'
+        "SELECT query FROM pg_stat_activity WHERE datname = '{}' AND application_name ~ '^drr( |$)'
           AND usename = 'drr_app' AND state = 'active' AND wait_event_type = 'Lock'",
         app.database.name
     );

@@ -1,19 +1,18 @@
 //! What is read of the trail for archives, and what is recorded of them.
 
 use chrono::{DateTime, Months, NaiveDate, Utc};
-use sea_orm::FromQueryResult;
 use sha2::{Digest, Sha256};
 
 use super::lines::{Lines, Placed};
 use crate::{
     audit::{Class, model::Event},
-    db::TenantTx,
+    db::{FromRow, TenantTx},
     error::{Error, Result},
     evidence::model::Position,
 };
 
 /// An archive: one part of a month of a tenant's events.
-#[derive(Debug, Clone, PartialEq, Eq, FromQueryResult)]
+#[derive(Debug, Clone, PartialEq, Eq, FromRow)]
 pub struct Archive {
     /// `API` or `SCHEMA`.
     pub class: String,
@@ -132,7 +131,7 @@ SELECT transaction_id::text AS transaction, sequence, leaf_hash, jsonb_strip_nul
    AND (transaction_id, sequence) <= (SELECT last_transaction, last_sequence FROM evidence_head)
  ORDER BY transaction_id, sequence LIMIT $5";
 
-#[derive(Debug, FromQueryResult)]
+#[derive(Debug, FromRow)]
 struct Row {
     transaction: String,
     sequence: i64,

@@ -5,16 +5,15 @@
 
 use chrono::{DateTime, Utc};
 use entity::audit_event;
-use sea_orm::{DbErr, FromQueryResult, QueryResult};
 
 use crate::{
     audit::{Event, reading},
-    db::TenantTx,
+    db::{FromRow, TenantTx},
     error::Result,
 };
 
 /// A place in the order of the trail.
-#[derive(Debug, Clone, PartialEq, Eq, FromQueryResult)]
+#[derive(Debug, Clone, PartialEq, Eq, FromRow)]
 pub struct Position {
     /// The number of the transaction, in decimal.
     transaction: String,
@@ -29,16 +28,12 @@ impl Default for Position {
     }
 }
 
+#[derive(FromRow)]
 struct Row {
+    #[sqlx(flatten)]
     event: audit_event::Model,
+    #[sqlx(flatten)]
     place: Position,
-}
-
-impl FromQueryResult for Row {
-    fn from_query_result(row: &QueryResult, prefix: &str) -> Result<Self, DbErr> {
-        let event = audit_event::Model::from_query_result(row, prefix)?;
-        Ok(Self { event, place: Position::from_query_result(row, prefix)? })
-    }
 }
 
 const CURSOR: &str =

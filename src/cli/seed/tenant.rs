@@ -19,7 +19,6 @@
 use std::{ops::RangeInclusive, sync::Arc};
 
 use chrono::{DateTime, Utc};
-use sea_orm::FromQueryResult;
 
 use super::{Made, Plan, chunk};
 use crate::{
@@ -31,7 +30,7 @@ use crate::{
     call::Call,
     cli::{Failure, development::Development},
     clock::SharedClock,
-    db::{Db, TenantTx},
+    db::{Db, FromRow, TenantTx},
     error::Error,
 };
 
@@ -110,7 +109,7 @@ async fn fill(tx: &TenantTx, tenant: u16, plan: Plan, administrator: &str) -> Re
     Ok(made)
 }
 
-#[derive(FromQueryResult)]
+#[derive(FromRow)]
 struct New {
     d: i32,
 }

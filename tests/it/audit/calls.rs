@@ -282,12 +282,15 @@ fn a_flood_of_strangers_leaves_few_events_that_count_all_of_them() {
         let app = TestApp::start().await;
         let mut admin = app.admin().await;
         let ask = || app.http.post(app.public("/graphql")).json(&query("{ me { role } }")).send();
+        let begun = std::time::Instant::now();
         let answers = futures::future::join_all((0..STRANGERS).map(|_| ask())).await;
         assert!(answers.into_iter().all(|answer| answer.unwrap().status() == 401));
         let sum = "SELECT sum(calls) FROM audit_event WHERE tenant_id = '-'";
         assert_eq!(count(&mut admin, sum).await, i64::try_from(STRANGERS).unwrap());
         let events =
             count(&mut admin, "SELECT count(*) FROM audit_event WHERE tenant_id = '-'").await;
-        assert!(events < 150, "{events}");
+        // So many a second have one each, and four a second count the others.
+        let most = 24 * (begun.elapsed().as_secs() + 2);
+        assert!(u64::try_from(events).unwrap() <= most, "{events} > {most}");
     });
 }

@@ -13,7 +13,7 @@ use drr::{
     error::ErrorCode,
 };
 use rand::{Rng, SeedableRng, rngs::StdRng};
-use sea_orm::FromQueryResult;
+use sqlx::FromRow;
 use tokio::sync::Mutex;
 
 use super::{
@@ -50,7 +50,7 @@ pub async fn cut<F: Future>(future: F, polls: usize) -> Option<F::Output> {
     .await
 }
 
-#[derive(Debug, FromQueryResult)]
+#[derive(Debug, FromRow)]
 pub struct Seen {
     pub tenant: String,
     pub role: String,
@@ -108,7 +108,7 @@ pub async fn at_rest(database: &Database<'_>) {
     let mut admin = database.cluster.admin("postgres").await;
     let sql = format!(
         "SELECT state || ': ' || query FROM pg_stat_activity
-          WHERE datname = '{}' AND application_name = 'drr' AND usename = 'drr_app' AND state <> 'idle'",
+          WHERE datname = '{}' AND application_name ~ '^drr( |$)' AND usename = 'drr_app' AND state <> 'idle'",
         database.name
     );
     let end = Instant::now() + Duration::from_secs(20);

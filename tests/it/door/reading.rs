@@ -14,7 +14,7 @@ async fn datasets(tx: &drr::db::TenantTx) -> u64 {
 
 /// The transaction that it is: the instant at which it began.
 async fn began(tx: &drr::db::TenantTx) -> String {
-    #[derive(sea_orm::FromQueryResult)]
+    #[derive(sqlx::FromRow)]
     struct Began {
         at: String,
     }

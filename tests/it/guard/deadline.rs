@@ -38,7 +38,7 @@ async fn blocked(deadline: Duration) -> (TestApp, PgConnection) {
 /// What the service's sessions are waiting for in the database.
 async fn waiting(app: &TestApp) -> Vec<String> {
     let sql = format!(
-        "SELECT query FROM pg_stat_activity WHERE datname = '{}' AND application_name = 'drr'
+        "SELECT query FROM pg_stat_activity WHERE datname = '{}' AND application_name ~ '^drr( |$)'
           AND usename = 'drr_app' AND state = 'active'",
         app.database.name
     );
