@@ -17,6 +17,14 @@ pub trait Clock: Send + Sync + std::fmt::Debug + 'static {
     /// A new UUID v7: unique, and ordered by the time it was made.
     fn new_id(&self) -> Uuid;
 
+    /// A new UUID v7 of something that was at `instant`: it names the millisecond.
+    fn id_at(&self, instant: DateTime<Utc>) -> Uuid {
+        let millis = u64::try_from(instant.timestamp_millis()).unwrap_or_default();
+        let ([_, _, millis @ ..], mut id) = (millis.to_be_bytes(), self.new_id().into_bytes());
+        id.iter_mut().zip(millis).for_each(|(byte, of_millis)| *byte = of_millis);
+        Uuid::from_bytes(id)
+    }
+
     /// Any number: the end of an identifier, which is made by chance, or by a test's rule.
     fn chance(&self) -> u32 {
         let [.., a, b, c, d] = self.new_id().into_bytes();
@@ -106,6 +114,21 @@ mod tests {
     fn identifiers_are_ordered_and_distinct() {
         let ids: Vec<_> = (0..1_000).map(|_| SystemClock.new_id()).collect();
         assert!(ids.windows(2).all(|pair| pair[0] < pair[1]));
+    }
+
+    #[test]
+    fn an_identifier_of_an_instant_names_its_millisecond() {
+        let at = DateTime::from_timestamp_micros(1_700_000_000_123_456).unwrap();
+        let clocks: [&dyn Clock; 2] = [&SystemClock, &ManualClock::default()];
+        for clock in clocks {
+            let (one, other) = (clock.id_at(at), clock.id_at(at));
+            assert_ne!(one, other);
+            for id in [one, other] {
+                assert_eq!(id.get_version_num(), 7);
+                let (seconds, nanoseconds) = id.get_timestamp().unwrap().to_unix();
+                assert_eq!((seconds, nanoseconds), (1_700_000_000, 123_000_000));
+            }
+        }
     }
 
     #[test]

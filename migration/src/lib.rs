@@ -27,6 +27,7 @@ mod m0013_calls;
 mod m0014_evidence;
 mod m0015_siem;
 mod m0016_archive;
+mod m0017_append;
 mod rls;
 
 /// The list of steps, in order.
@@ -53,6 +54,7 @@ impl MigratorTrait for Migrator {
             Box::new(m0014_evidence::Migration),
             Box::new(m0015_siem::Migration),
             Box::new(m0016_archive::Migration),
+            Box::new(m0017_append::Migration),
         ]
     }
 }

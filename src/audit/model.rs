@@ -165,7 +165,7 @@ pub struct Event {
     /// Why, if it is not a success.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub error_code: Option<Cow<'static, str>>,
-    /// Its name.
+    /// Its name, which begins with the millisecond of `occurred_at`: so it is found in the order of time.
     pub event_id: Uuid,
     /// By which way it came: `public`, `internal`, `operations`, `graphql-transport-ws`.
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -1,6 +1,6 @@
 //! The trail, read: for auditors, newest first.
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 use entity::audit_event;
 use sea_orm::Value;
 use serde::{Deserialize, Serialize};
@@ -120,16 +120,36 @@ pub async fn page(
     rows.into_iter().map(event).collect()
 }
 
-/// The statement for one event.
-pub const BY_ID: &str = "SELECT * FROM audit_event WHERE event_id = $1 LIMIT 1";
+/// The statement for one event, by its id and the times between which it was.
+pub const BY_ID: &str = "
+SELECT * FROM audit_event
+ WHERE event_id = $1 AND occurred_at >= $2 AND occurred_at < $3 LIMIT 1";
 
-/// The event with this id.
+/// How far the time that is in an id may be from that of its event, where the program of before
+/// `m0017_append` made both: the longest that a call took.
+const UNLIKE: TimeDelta = TimeDelta::minutes(1);
+
+/// The event with this id, which says when it was.
 ///
 /// # Errors
 /// Whatever the database answers.
 pub async fn by_id(tx: &TenantTx, event_id: Uuid) -> Result<Option<Event>> {
-    let row: Option<audit_event::Model> = tx.query_sql(BY_ID, [event_id.into()]).await?.pop();
-    row.map(event).transpose()
+    let Some(at) = time_of(event_id) else { return Ok(None) };
+    let next = at + TimeDelta::milliseconds(1);
+    for (since, until) in [(at, next), (at - UNLIKE, next + UNLIKE)] {
+        let values = [event_id.into(), since.into(), until.into()];
+        let rows: Vec<audit_event::Model> = tx.query_sql(BY_ID, values).await?;
+        if let Some(row) = rows.into_iter().next() {
+            return event(row).map(Some);
+        }
+    }
+    Ok(None)
+}
+
+/// The time that a UUID names, of the kinds that do.
+fn time_of(id: Uuid) -> Option<DateTime<Utc>> {
+    let (seconds, nanoseconds) = id.get_timestamp()?.to_unix();
+    DateTime::from_timestamp(i64::try_from(seconds).ok()?, nanoseconds)
 }
 
 /// An event as it was when it was written.

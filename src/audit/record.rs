@@ -79,9 +79,10 @@ impl Record {
     /// The record of a call that comes now, by this way.
     #[must_use]
     pub fn new(clock: SharedClock, correlation_id: Arc<str>, interface: &'static str) -> Self {
+        let occurred_at = clock.now();
         Self {
-            call_id: clock.new_id(),
-            occurred_at: clock.now(),
+            call_id: clock.id_at(occurred_at),
+            occurred_at,
             clock,
             started: Instant::now(),
             correlation_id,
@@ -91,6 +92,10 @@ impl Record {
             rows: Arc::default(),
             found: Mutex::default(),
         }
+    }
+
+    fn new_id(&self) -> Uuid {
+        self.clock.id_at(self.occurred_at)
     }
 
     fn found(&self) -> MutexGuard<'_, Found> {
@@ -206,7 +211,7 @@ impl Record {
     pub fn events(&self, entries: &[Entry]) -> Vec<Event> {
         let mut own = (!self.found().kept).then_some(self.call_id);
         let events = entries.iter().map(|entry| {
-            let id = own.take().unwrap_or_else(|| self.clock.new_id());
+            let id = own.take().unwrap_or_else(|| self.new_id());
             self.event(id, entry)
         });
         events.collect()
@@ -235,10 +240,10 @@ impl Record {
         let mut own = (!kept).then_some(self.call_id);
         let mut events: Vec<_> = noted
             .iter()
-            .map(|entry| self.event(own.take().unwrap_or_else(|| self.clock.new_id()), entry))
+            .map(|entry| self.event(own.take().unwrap_or_else(|| self.new_id()), entry))
             .collect();
         let unsaid = kept && events.is_empty() && outcome.is_unexpected();
-        if let Some(id) = own.or_else(|| unsaid.then(|| self.clock.new_id())) {
+        if let Some(id) = own.or_else(|| unsaid.then(|| self.new_id())) {
             events.push(self.call(id, outcome));
         }
         events
@@ -313,12 +318,17 @@ fn stored(text: &str) -> String {
 
 #[cfg(test)]
 mod tests {
+    use chrono::{SubsecRound, TimeDelta};
+
     use super::*;
     use crate::clock::ManualClock;
 
     fn record() -> Record {
         let clock = Arc::new(ManualClock::new(DateTime::UNIX_EPOCH));
-        Record::new(clock, "nightly".into(), "public")
+        clock.advance(TimeDelta::microseconds(1_234_567));
+        let record = Record::new(clock.clone(), "nightly".into(), "public");
+        clock.advance(TimeDelta::seconds(1));
+        record
     }
 
     fn entry(outcome: Outcome) -> Entry {
@@ -350,6 +360,11 @@ mod tests {
         let record = record();
         let written = record.events(&[entry(Outcome::Success), entry(Outcome::Success)]);
         assert_eq!(said(&written, &record).iter().filter(|event| event.2).count(), 1);
+        for event in &written {
+            let (seconds, nanoseconds) = event.event_id.get_timestamp().unwrap().to_unix();
+            let named = DateTime::from_timestamp(seconds.try_into().unwrap(), nanoseconds).unwrap();
+            assert_eq!(named, event.occurred_at.trunc_subsecs(3));
+        }
         record.kept();
         let more = record.events(&[entry(Outcome::Success)]);
         assert!(!said(&more, &record)[0].2);

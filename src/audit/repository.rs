@@ -172,7 +172,7 @@ pub async fn append_own(tx: &TenantTx, task: &OwnTask<'_>, entries: &[OwnEntry])
         document_hash: None,
         duration_us: None,
         error_code: None,
-        event_id: task.clock.new_id(),
+        event_id: task.clock.id_at(task.now),
         interface: None,
         occurred_at: task.now,
         operation_name: None,

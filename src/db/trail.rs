@@ -4,11 +4,16 @@
 //! It has one role for as long as it lives, that of the ledger, which may append to the trail and read
 //! it, and no tenant outside the one function that it calls.
 
-use std::time::Duration;
+use std::{borrow::Cow, collections::HashSet, time::Duration};
 
 use chrono::{DateTime, Utc};
 use migration::GroupRole;
-use sqlx::{AssertSqlSafe, ConnectOptions, Connection, Executor, PgConnection};
+use sqlx::{
+    AssertSqlSafe, ConnectOptions, Connection, Encode, Executor, PgConnection, Postgres, Type,
+    encode::IsNull,
+    error::BoxDynError,
+    postgres::{PgArgumentBuffer, PgHasArrayType, PgTypeInfo, types::PgRecordEncoder},
+};
 use tokio::time::timeout;
 use uuid::Uuid;
 
@@ -18,117 +23,184 @@ use crate::{
     error::{Error, Result},
 };
 
-/// Rows of the trail, column by column, ordered by tenant.
-#[derive(Debug, Default)]
+/// A row of the trail: whose it is, and then the members of the database's type `call_event`.
+#[derive(Debug)]
 #[expect(missing_docs, reason = "the columns of `audit_event`")]
-pub struct TrailRows {
-    pub tenants: Vec<String>,
-    pub classes: Vec<&'static str>,
-    pub occurred: Vec<DateTime<Utc>>,
-    pub ids: Vec<Uuid>,
-    pub call_ids: Vec<Option<Uuid>>,
-    pub actors: Vec<String>,
-    pub actions: Vec<String>,
-    pub alsos: Vec<Option<String>>,
-    pub datasets: Vec<Option<Uuid>>,
-    pub resources: Vec<Option<String>>,
-    pub results: Vec<String>,
-    pub codes: Vec<Option<String>>,
-    pub correlations: Vec<String>,
-    pub interfaces: Vec<Option<String>>,
-    pub operations: Vec<Option<String>>,
-    pub documents: Vec<Option<Vec<u8>>>,
-    pub tokens: Vec<Option<Vec<u8>>>,
-    pub durations: Vec<Option<i64>>,
-    pub row_counts: Vec<Option<i64>>,
-    pub call_counts: Vec<i32>,
-    pub leaves: Vec<Vec<u8>>,
+pub struct TrailRow<'e> {
+    pub tenant: &'e TenantId,
+    pub class: &'static str,
+    pub occurred_at: DateTime<Utc>,
+    pub event_id: Uuid,
+    pub call_id: Option<Uuid>,
+    pub actor_id: &'e str,
+    pub action: &'e str,
+    pub also: Option<&'e [Cow<'static, str>]>,
+    pub dataset_id: Option<Uuid>,
+    pub resource: Option<&'e str>,
+    pub result: &'e str,
+    pub error_code: Option<&'e str>,
+    pub correlation_id: &'e str,
+    pub interface: Option<&'e str>,
+    pub operation_name: Option<&'e str>,
+    pub document_hash: Option<&'e [u8]>,
+    pub token_hash: Option<&'e [u8]>,
+    pub duration_us: Option<i64>,
+    pub row_count: Option<i64>,
+    pub calls: i32,
+    pub leaf_hash: [u8; 32],
 }
 
-const APPEND: &str = "SELECT append_calls($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, \
-                      $14, $15, $16, $17, $18, $19, $20, $21)";
+impl Type<Postgres> for TrailRow<'_> {
+    fn type_info() -> PgTypeInfo {
+        PgTypeInfo::with_name("call_event")
+    }
+}
+
+impl PgHasArrayType for TrailRow<'_> {
+    fn array_type_info() -> PgTypeInfo {
+        PgTypeInfo::array_of("call_event")
+    }
+}
+
+// As sqlx's own macro does it, which is a crate more.
+impl Encode<'_, Postgres> for TrailRow<'_> {
+    fn encode_by_ref(&self, buffer: &mut PgArgumentBuffer) -> Result<IsNull, BoxDynError> {
+        let mut row = PgRecordEncoder::new(buffer);
+        row.encode(self.class)?
+            .encode(self.occurred_at)?
+            .encode(self.event_id)?
+            .encode(self.call_id)?
+            .encode(self.actor_id)?
+            .encode(self.action)?
+            .encode(self.also)?
+            .encode(self.dataset_id)?
+            .encode(self.resource)?
+            .encode(self.result)?
+            .encode(self.error_code)?
+            .encode(self.correlation_id)?
+            .encode(self.interface)?
+            .encode(self.operation_name)?
+            .encode(self.document_hash)?
+            .encode(self.token_hash)?
+            .encode(self.duration_us)?
+            .encode(self.row_count)?
+            .encode(self.calls)?
+            .encode(self.leaf_hash)?
+            .finish();
+        Ok(IsNull::No)
+    }
+}
+
+/// The part of each tenant, by its place among the rows.
+const APPEND: &str = "
+SELECT append_events(tenant, listed, ($3::call_event[])[low:high])
+  FROM unnest($1::text[], $2::boolean[], $4::integer[], $5::integer[]) AS part (tenant, listed, low, high)";
+/// The same, passing over those that are there already.
+const APPEND_AGAIN: &str = "
+SELECT append_events_again(tenant, listed, ($3::call_event[])[low:high])
+  FROM unnest($1::text[], $2::boolean[], $4::integer[], $5::integer[]) AS part (tenant, listed, low, high)";
 
 /// See the [module](self).
 #[derive(Debug)]
 pub struct TrailWriter {
     db: Db,
-    connection: Option<PgConnection>,
+    link: Option<Link>,
+}
+
+/// A connection, and of which tenants it has seen that they are in the directory.
+#[derive(Debug)]
+struct Link {
+    connection: PgConnection,
+    listed: HashSet<TenantId>,
 }
 
 impl TrailWriter {
     /// Connects when it first appends, and again after a failure.
     #[must_use]
     pub const fn new(db: Db) -> Self {
-        Self { db, connection: None }
+        Self { db, link: None }
     }
 
-    /// Appends `rows`, passing over those that are there already; they are durable when it returns.
+    /// Appends `rows`, which are ordered by tenant, passing over those that are there already; they are
+    /// durable when it returns.
     ///
     /// # Errors
     /// Whatever the database answers, or that it did not within `patience`: what was appended then,
     /// if anything, is not known.
-    pub async fn append(&mut self, rows: &TrailRows, patience: Duration) -> Result<()> {
+    pub async fn append(&mut self, rows: &[TrailRow<'_>], patience: Duration) -> Result<()> {
         // Taken away for the time being: what is cut off is not used again.
-        let kept = self.connection.take();
+        let kept = self.link.take();
         let done = timeout(patience, async {
-            let mut connection = match kept {
-                Some(connection) => connection,
-                None => connect(&self.db).await.map_err(Error::unavailable)?,
+            let mut link = match kept {
+                Some(link) => link,
+                None => Link::new(&self.db).await.map_err(Error::unavailable)?,
             };
-            insert(&mut connection, rows).await.map_err(super::error::mapped)?;
-            Ok::<_, Error>(connection)
+            link.insert(rows).await.map_err(super::error::mapped)?;
+            Ok::<_, Error>(link)
         });
-        self.connection = Some(done.await.map_err(Error::unavailable)??);
-        let codes = rows.tenants.chunk_by(|one, other| one == other).filter_map(|of| of.first());
-        for tenant in codes.filter_map(|code| TenantId::parse_or_none(code).ok()) {
-            self.db.appends().add(&tenant);
+        self.link = Some(done.await.map_err(Error::unavailable)??);
+        for (tenant, _) in parts(rows) {
+            self.db.appends().add(tenant);
         }
         Ok(())
     }
 
     /// Ends the connection.
     pub async fn close(&mut self) {
-        if let Some(connection) = self.connection.take()
-            && let Err(error) = connection.close().await
+        if let Some(link) = self.link.take()
+            && let Err(error) = link.connection.close().await
         {
             tracing::debug!(%error, "the audit connection was not closed in order");
         }
     }
 }
 
-async fn connect(db: &Db) -> sqlx::Result<PgConnection> {
-    let mut connection =
-        db.connect_options().clone().application_name("drr-audit").connect().await?;
-    let settings = db.settings();
-    let role = GroupRole::Ledger.name(&settings.schema);
-    let timeout = super::tenant::milliseconds(settings.statement_timeout);
-    let sql = format!("SET ROLE {role}; SET statement_timeout = {timeout}");
-    connection.execute(sqlx::raw_sql(AssertSqlSafe(sql))).await?;
-    Ok(connection)
+impl Link {
+    async fn new(db: &Db) -> sqlx::Result<Self> {
+        let mut connection =
+            db.connect_options().clone().application_name("drr-audit").connect().await?;
+        let settings = db.settings();
+        let role = GroupRole::Ledger.name(&settings.schema);
+        let timeout = super::tenant::milliseconds(settings.statement_timeout);
+        let sql = format!("SET ROLE {role}; SET statement_timeout = {timeout}");
+        connection.execute(sqlx::raw_sql(AssertSqlSafe(sql))).await?;
+        Ok(Self { connection, listed: HashSet::new() })
+    }
+
+    async fn insert(&mut self, rows: &[TrailRow<'_>]) -> sqlx::Result<()> {
+        // An event of a commit that was cut off, and took place all the same: this is seldom.
+        let is_there = |error: &sqlx::Error| {
+            error.as_database_error().is_some_and(|error| error.is_unique_violation())
+        };
+        match self.execute(APPEND, rows).await {
+            Err(error) if is_there(&error) => self.execute(APPEND_AGAIN, rows).await?,
+            done => done?,
+        }
+        for (tenant, _) in parts(rows) {
+            if !self.listed.contains(tenant) {
+                self.listed.insert(tenant.clone());
+            }
+        }
+        Ok(())
+    }
+
+    async fn execute(&mut self, sql: &'static str, rows: &[TrailRow<'_>]) -> sqlx::Result<()> {
+        let (mut tenants, mut listed) = (Vec::new(), Vec::new());
+        let (mut lows, mut highs, mut count) = (Vec::new(), Vec::new(), 0);
+        for (tenant, of_tenant) in parts(rows) {
+            tenants.push(tenant.as_str());
+            listed.push(self.listed.contains(tenant));
+            lows.push(count + 1);
+            count += i32::try_from(of_tenant).unwrap_or(i32::MAX);
+            highs.push(count);
+        }
+        let query = sqlx::query(sql).bind(tenants).bind(listed).bind(rows).bind(lows).bind(highs);
+        query.execute(&mut self.connection).await.map(|_| ())
+    }
 }
 
-async fn insert(connection: &mut PgConnection, rows: &TrailRows) -> sqlx::Result<()> {
-    let query = sqlx::query(APPEND)
-        .bind(&rows.tenants)
-        .bind(&rows.classes)
-        .bind(&rows.occurred)
-        .bind(&rows.ids)
-        .bind(&rows.call_ids)
-        .bind(&rows.actors)
-        .bind(&rows.actions)
-        .bind(&rows.alsos)
-        .bind(&rows.datasets)
-        .bind(&rows.resources)
-        .bind(&rows.results)
-        .bind(&rows.codes)
-        .bind(&rows.correlations)
-        .bind(&rows.interfaces)
-        .bind(&rows.operations)
-        .bind(&rows.documents)
-        .bind(&rows.tokens)
-        .bind(&rows.durations)
-        .bind(&rows.row_counts)
-        .bind(&rows.call_counts)
-        .bind(&rows.leaves);
-    query.execute(connection).await.map(|_| ())
+/// The tenants of rows that are ordered by them, and how many rows each has.
+fn parts<'r>(rows: &'r [TrailRow<'_>]) -> impl Iterator<Item = (&'r TenantId, usize)> {
+    let parts = rows.chunk_by(|one, other| one.tenant == other.tenant);
+    parts.filter_map(|part| Some((part.first()?.tenant, part.len())))
 }

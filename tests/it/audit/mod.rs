@@ -1,5 +1,6 @@
 //! The audit trail: every call leaves one event, whatever becomes of it.
 
+mod append;
 mod backlog;
 mod behind;
 mod bench;

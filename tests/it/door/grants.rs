@@ -114,6 +114,8 @@ fn the_privileges_are_these_and_no_other() {
             strings(&mut admin, functions).await,
             [
                 "append_calls drr_ledger",
+                "append_events drr_ledger",
+                "append_events_again drr_ledger",
                 "drop_audit_month drr_operator",
                 "drop_partitions drr_operator",
                 "ensure_partitions drr_operator",

@@ -9,6 +9,7 @@ use sha2::{Digest, Sha256};
 use sqlx::PgConnection;
 
 use super::{
+    id_at,
     others::{Others, base64, rows, tiles},
     settle,
     tampering::{by_hand, real_events, world},
@@ -37,14 +38,15 @@ pub async fn odd_events(admin: &mut PgConnection) {
     let sql = "INSERT INTO audit_event (tenant_id, occurred_at, event_id, call_id, actor_id, action, also,
             dataset_id, resource, result, error_code, correlation_id, interface, operation_name,
             document_hash, token_hash, duration_us, row_count, calls, class)
-        SELECT 'acme', date_trunc('second', now()) + n * interval '1 us', gen_random_uuid(),
+        SELECT 'acme', date_trunc('second', now()) + n * interval '1 us', {id},
                gen_random_uuid(), 'jemand ' || chr(128512), 'dataset.read',
                CASE n % 3 WHEN 0 THEN '{}' WHEN 1 THEN '{run.read,me.read}' END::text[],
                gen_random_uuid(), E'run:\\x01\\n\\t\"\\\\/\\x7f' || chr(8232) || chr(233),
                'REJECTED', 'NOT_FOUND', 'c' || n, 'public', '', sha256(n::text::bytea), sha256(''),
                9007199254740991, 0, n, CASE n % 2 WHEN 0 THEN 'API' ELSE 'SCHEMA' END
           FROM generate_series(1, 9) AS n";
-    crate::breach::script(admin, sql).await;
+    let sql = sql.replace("{id}", &id_at("date_trunc('second', now())"));
+    crate::breach::script(admin, &sql).await;
 }
 
 // D36

@@ -34,6 +34,14 @@ pub async fn events(admin: &mut PgConnection, tenant: &str, count: u32) {
     crate::breach::script(admin, &sql).await;
 }
 
+/// An id as the program makes one, in SQL: it names the millisecond of `instant`.
+pub fn id_at(instant: &str) -> String {
+    format!(
+        "(lpad(to_hex(floor(1000 * extract(epoch FROM {instant}))::bigint), 12, '0')
+          || '7' || substr(replace(gen_random_uuid()::text, '-', ''), 14))::uuid"
+    )
+}
+
 /// RFC 6962 §2.1, word for word.
 pub fn root(leaves: &[Vec<u8>]) -> Vec<u8> {
     match leaves {

@@ -11,7 +11,7 @@ use drr::{
 use sqlx::{PgConnection, Row};
 use uuid::Uuid;
 
-use super::settle;
+use super::{id_at, settle};
 use crate::{
     app::{SIGNATORY, TestApp, settings},
     breach::{number, script},
@@ -26,8 +26,9 @@ pub async fn real_events(app: &TestApp, admin: &mut PgConnection, count: u32) {
     let sql = format!(
         "INSERT INTO tenant_directory VALUES ('acme') ON CONFLICT DO NOTHING;
          INSERT INTO audit_event (tenant_id, occurred_at, event_id, actor_id, action, result, correlation_id)
-         SELECT 'acme', now() + n * interval '1 ms', gen_random_uuid(), 'somebody', 'dataset.read', 'SUCCESS', 'c' || n
-           FROM generate_series(1, {count}) AS n"
+         SELECT 'acme', now() + n * interval '1 ms', {}, 'somebody', 'dataset.read', 'SUCCESS', 'c' || n
+           FROM generate_series(1, {count}) AS n",
+        id_at("now() + n * interval '1 ms'")
     );
     script(admin, &sql).await;
     settle(app.sequencer(), admin).await;

@@ -1,12 +1,17 @@
 //! The trail, read by the graph and by REST.
 
 use chrono::TimeDelta;
-use drr::auth::policy::{Role, ScopeSet};
+use drr::{
+    auth::policy::{Role, ScopeSet},
+    clock::{Clock, SystemClock},
+};
 use reqwest::StatusCode;
 use serde_json::{Value, json};
+use uuid::Uuid;
 
 use crate::{
     app::TestApp,
+    breach::script,
     cluster::run,
     graph::{Graph, STRANGER, TENANT, string, text},
     rest::{get, refusal},
@@ -138,6 +143,40 @@ fn pages_hold_every_event_once_and_rest_says_the_same() {
         let one = get(&graph, &token, &format!("{PATH}/{id}")).await;
         assert_eq!(one.body, whole[7]);
         assert!(one.tag.unwrap().starts_with('"'), "nothing of it changes with time");
+    });
+}
+
+#[test]
+fn every_event_is_found_by_its_id_and_so_are_those_whose_id_was_made_while_the_call_went_on() {
+    run(async {
+        let graph = Graph::start().await;
+        history(&graph).await;
+        let by_id = "query($id: ID!) { auditEvent(id: $id) { id } }";
+        let auditor = graph.token(Role::Auditor);
+        for event in found(&graph, json!({})).await {
+            let data = graph.app.data(&auditor, by_id, json!({ "id": event["id"] })).await;
+            assert_eq!(data["auditEvent"]["id"], event["id"]);
+        }
+        // As the program made them once: after the call had come.
+        let now = SystemClock.now();
+        let (late, kept) = (now - TimeDelta::seconds(50), now - TimeDelta::days(3));
+        let (of_late, of_kept) = (SystemClock.id_at(now), SystemClock.id_at(kept));
+        let mut admin = graph.app.admin().await;
+        for (id, at) in [(of_late, late), (of_kept, kept)] {
+            let sql = format!(
+                "INSERT INTO audit_event (tenant_id, occurred_at, event_id, actor_id, action, result, correlation_id)
+                 VALUES ('{TENANT}', '{}', '{id}', 'somebody', 'dataset.read', 'SUCCESS', 'once')",
+                at.to_rfc3339()
+            );
+            script(&mut admin, &sql).await;
+            let data = graph.app.data(&auditor, by_id, json!({ "id": id })).await;
+            assert_eq!(data["auditEvent"]["id"], json!(id), "{at}");
+        }
+        // One that is no event's, and one that says no time.
+        for id in [SystemClock.id_at(kept).to_string(), Uuid::nil().to_string()] {
+            let data = graph.app.data(&auditor, by_id, json!({ "id": id })).await;
+            assert_eq!(data["auditEvent"], Value::Null, "{id}");
+        }
     });
 }
 
