@@ -62,7 +62,7 @@ impl PgHasArrayType for TrailRow<'_> {
     }
 }
 
-// As sqlx's own macro does it, which is a crate more.
+// Not by sqlx's macro: the tenant is no member.
 impl Encode<'_, Postgres> for TrailRow<'_> {
     fn encode_by_ref(&self, buffer: &mut PgArgumentBuffer) -> Result<IsNull, BoxDynError> {
         let mut row = PgRecordEncoder::new(buffer);
