@@ -42,13 +42,16 @@ pub struct DbSettings {
     pub statement_timeout: Duration,
 }
 
-/// The database. Holds the pool and shows it to nobody.
+/// The database. Holds the pool and shows it to nobody. Cheap to clone.
 #[derive(Debug, Clone)]
-pub struct Db {
+pub struct Db(Arc<Parts>);
+
+#[derive(Debug, Clone)]
+struct Parts {
     pool: PgPool,
     canceller: Canceller,
-    connect: Arc<PgConnectOptions>,
-    settings: Arc<DbSettings>,
+    connect: PgConnectOptions,
+    settings: DbSettings,
     names: Arc<Names>,
     commits: Arc<Commits>,
     appends: Arc<Commits>,
@@ -83,20 +86,20 @@ impl Db {
             .connect_lazy_with(connect.clone());
         let canceller = Canceller::new(connect.clone());
         let (commits, appends) = Default::default();
-        let (settings, observer) = (Arc::new(settings), None);
-        let (connect, names) = (Arc::new(connect), Arc::new(Names::new()));
-        Self { pool, canceller, connect, settings, names, commits, appends, observer }
+        let (names, observer) = (Arc::new(Names::new()), None);
+        let parts = Parts { pool, canceller, connect, settings, names, commits, appends, observer };
+        Self(Arc::new(parts))
     }
 
     /// The same; every write is told to `observer`.
     #[must_use]
-    pub fn observed_by(mut self, observer: Arc<dyn Observer>) -> Self {
-        self.observer = Some(observer);
-        self
+    pub fn observed_by(self, observer: Arc<dyn Observer>) -> Self {
+        let observer = Some(observer);
+        Self(Arc::new(Parts { observer, ..Parts::clone(&self.0) }))
     }
 
-    pub(super) const fn observer(&self) -> Option<&Arc<dyn Observer>> {
-        self.observer.as_ref()
+    pub(super) fn observer(&self) -> Option<&Arc<dyn Observer>> {
+        self.0.observer.as_ref()
     }
 
     /// The database as this caller may see it.
@@ -129,29 +132,29 @@ impl Db {
 
     /// Closes the pool once what is under way has ended.
     pub async fn close(&self) {
-        self.pool.close().await;
-        self.canceller.close().await;
+        self.0.pool.close().await;
+        self.0.canceller.close().await;
     }
 
-    pub(super) const fn canceller(&self) -> &Canceller {
-        &self.canceller
+    pub(super) fn canceller(&self) -> &Canceller {
+        &self.0.canceller
     }
 
     /// As the pool connects.
     pub(super) fn connect_options(&self) -> &PgConnectOptions {
-        &self.connect
+        &self.0.connect
     }
 
-    pub(super) const fn commits(&self) -> &Arc<Commits> {
-        &self.commits
+    pub(super) fn commits(&self) -> &Arc<Commits> {
+        &self.0.commits
     }
 
-    pub(super) const fn appends(&self) -> &Arc<Commits> {
-        &self.appends
+    pub(super) fn appends(&self) -> &Arc<Commits> {
+        &self.0.appends
     }
 
     pub(super) fn settings(&self) -> &DbSettings {
-        &self.settings
+        &self.0.settings
     }
 
     /// A clean connection, on which nothing is begun.
@@ -164,7 +167,7 @@ impl Db {
         &self,
         sql: &str,
     ) -> Result<(PoolConnection<Postgres>, SessionName), Error> {
-        let name = self.names.next();
+        let name = self.0.names.next();
         let sql = format!("{CLEAN}; {sql}; SET LOCAL application_name = '{name}'");
         Ok((self.lend(Some(sql)).await?, name))
     }
@@ -174,9 +177,9 @@ impl Db {
     /// One that is not, or that was lost while nobody had it, is closed, and the next one is taken.
     #[expect(clippy::disallowed_methods, reason = "the one place that takes from the pool")]
     async fn lend(&self, begin: Option<String>) -> Result<PoolConnection<Postgres>, Error> {
-        let patience = Instant::now() + self.settings.acquire_timeout;
+        let patience = Instant::now() + self.0.settings.acquire_timeout;
         loop {
-            let connection = self.pool.acquire().await.map_err(Error::unavailable)?;
+            let connection = self.0.pool.acquire().await.map_err(Error::unavailable)?;
             let error = match Asked(Some(connection)).ask(begin.as_deref()).await {
                 Ok(connection) => return Ok(connection),
                 Err(error) => error,

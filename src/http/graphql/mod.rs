@@ -118,7 +118,6 @@ pub trait Executor: Clone + Send + Sync + 'static {
     ) -> impl Future<Output = Result<Executed, Error>> + Send;
 }
 
-#[derive(Clone)]
 struct Graphql<E> {
     executor: E,
     body: BodyLimits,
@@ -130,11 +129,12 @@ struct Graphql<E> {
 pub fn route<E: Executor>(executor: E, intake: Intake, limits: &Limits) -> MethodRouter {
     let body = BodyLimits::graphql(limits);
     let once = Once::new(KeyRule::Optional, limits);
-    any(handle::<E>).with_state(Graphql { executor, body, intake, once })
+    // Behind a pointer: axum copies it several times for every request.
+    any(handle::<E>).with_state(Arc::new(Graphql { executor, body, intake, once }))
 }
 
 async fn handle<E: Executor>(
-    State(graphql): State<Graphql<E>>,
+    State(graphql): State<Arc<Graphql<E>>>,
     context: RequestContext,
     request: Request,
 ) -> Response {

@@ -42,7 +42,7 @@ pub use engine::{End, Event, Subscription};
 #[derive(Clone)]
 pub struct Subscriptions {
     parts: Arc<Parts>,
-    intake: Intake,
+    intake: Arc<Intake>,
 }
 
 struct Parts {
@@ -91,13 +91,13 @@ impl Subscriptions {
             recorder,
             clock,
         };
-        Self { parts: Arc::new(parts), intake }
+        Self { parts: Arc::new(parts), intake: Arc::new(intake) }
     }
 
     /// The same, of what `intake` admits.
     #[must_use]
     pub fn taking(self, intake: Intake) -> Self {
-        Self { intake, ..self }
+        Self { intake: Arc::new(intake), ..self }
     }
 
     /// Waits until all are closed, which they are soon after the shutdown begins.
