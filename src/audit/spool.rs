@@ -31,6 +31,13 @@ pub(super) struct Spool {
     maximum: u64,
 }
 
+impl Drop for Spool {
+    /// As with the lock of the data folder: a child in the making has the file too.
+    fn drop(&mut self) {
+        let _ = self.file.unlock();
+    }
+}
+
 /// Why there is no spool.
 #[derive(Debug, thiserror::Error)]
 pub enum SpoolError {

@@ -34,7 +34,15 @@ pub fn default_data_dir() -> Result<PathBuf, EmbeddedError> {
 #[derive(Debug)]
 pub(super) struct DataDir {
     path: PathBuf,
-    _lock: File,
+    lock: File,
+}
+
+impl Drop for DataDir {
+    /// A child that another thread has forked, and that has not executed its program yet, has the file
+    /// too: to close it here would leave the lock with the child for a moment.
+    fn drop(&mut self) {
+        let _ = self.lock.unlock();
+    }
 }
 
 impl DataDir {
@@ -52,7 +60,7 @@ impl DataDir {
         }
         let path = path.canonicalize().map_err(EmbeddedError::io("resolve", path))?;
         let lock = take_lock(&path)?;
-        Ok(Self { path, _lock: lock })
+        Ok(Self { path, lock })
     }
 
     pub(super) fn path(&self) -> &Path {
