@@ -171,26 +171,32 @@ fn a_begin_dropped_after_any_number_of_polls_leaves_nothing_to_the_next() {
         let database = populated().await;
         let db = Db::new(db_settings(database.application(), 1));
         let acme = scoped(&db, ACME).await;
+        // On a busy machine the answer may be there before anybody looks: then once more.
         let (mut dropped, mut done) = (0, 0);
-        for polls in 0..24 {
-            let mark = format!("after {polls} polls");
-            for write in [false, true] {
-                let tx = if write {
-                    cut(acme.write(), polls).await
-                } else {
-                    cut(acme.read(), polls).await
-                };
-                match tx {
-                    None => dropped += 1,
-                    Some(tx) => {
-                        done += 1;
-                        drop(tx.unwrap());
+        for round in 0.. {
+            for polls in 0..24 {
+                let mark = format!("{round}: after {polls} polls");
+                for write in [false, true] {
+                    let tx = if write {
+                        cut(acme.write(), polls).await
+                    } else {
+                        cut(acme.read(), polls).await
+                    };
+                    match tx {
+                        None => dropped += usize::from(polls > 0),
+                        Some(tx) => {
+                            done += 1;
+                            drop(tx.unwrap());
+                        }
                     }
+                    serves(&db, GLOBEX, &database, &mark).await;
                 }
-                serves(&db, GLOBEX, &database, &mark).await;
             }
+            if dropped > 2 && done > 2 {
+                break;
+            }
+            assert!(round < 20, "{dropped} dropped, {done} done");
         }
-        assert!(dropped > 2 && done > 2, "{dropped} dropped, {done} done");
         at_rest(&database).await;
         // Not the net under it, but the begin itself has closed them.
         assert_eq!(metric(UNCLEAN), before);
