@@ -5,7 +5,8 @@ use std::{
     io::{BufRead, BufReader, Lines},
     net::SocketAddr,
     path::Path,
-    process::{Child, ChildStderr, ChildStdout, Command, ExitStatus, Output, Stdio},
+    process::{Child, ChildStdout, Command, ExitStatus, Output, Stdio},
+    thread::{self, JoinHandle},
 };
 
 use rustix::process::{Pid, PidfdFlags, Signal, kill_process, pidfd_open};
@@ -103,8 +104,9 @@ pub fn serve(folder: &Path) -> Command {
 /// A running `drr serve`; killed when dropped.
 pub struct Serving {
     child: Child,
-    lines: Lines<BufReader<ChildStderr>>,
-    /// Every log line so far.
+    /// Reads what it goes on to say: a full pipe would hold it up for ever.
+    reading: Option<JoinHandle<Vec<String>>>,
+    /// Every log line until it served.
     pub log: Vec<String>,
     pub public: SocketAddr,
     pub operations: SocketAddr,
@@ -124,7 +126,8 @@ impl Serving {
                 let address = |name: &str| entry[name].as_str().unwrap().parse().unwrap();
                 let public = address("public");
                 let operations = address("operations");
-                return Self { child, lines, log, public, operations };
+                let reading = Some(thread::spawn(|| lines.map_while(Result::ok).collect()));
+                return Self { child, reading, log, public, operations };
             }
         }
         let status = child.wait().unwrap();
@@ -143,9 +146,9 @@ impl Serving {
 
     /// Waits for its end; answers its exit code (none if a signal ended it) and its whole log.
     pub fn ended(mut self) -> (Option<i32>, Vec<String>) {
-        let mut log = std::mem::take(&mut self.log);
-        log.extend(self.lines.by_ref().map(Result::unwrap));
-        (self.child.wait().unwrap().code(), log)
+        let code = self.child.wait().unwrap().code();
+        let rest = self.reading.take().unwrap().join().unwrap();
+        (code, [std::mem::take(&mut self.log), rest].concat())
     }
 }
 
