@@ -33,7 +33,7 @@ fn cut_off_anywhere_two_sequencers_lose_and_repeat_no_leaf() {
                 events(&mut admin, tenant, u32::try_from(count).unwrap()).await;
             }
             // Different places of both.
-            let (first, second) = (round, (23 * round) % 60);
+            let (first, second) = (round % 16, (7 * round) % 16);
             let (one, other) =
                 tokio::join!(cut(instances[0].1.pass(), first), cut(instances[1].1.pass(), second));
             for end in [one, other] {
