@@ -63,9 +63,12 @@ impl Task {
         let mut messages = Vec::new();
         let (mut closing, mut linger) = (false, false);
         // Told to end, it still delivers what waits, unless the last attempt failed.
-        while !closing || self.delivery.is_some() || self.delivery_is_due() {
+        while !closing
+            || self.delivery.is_some()
+            || self.is_waiting() && self.next_delivery <= Instant::now()
+        {
             let (crowd, delivery) = (self.crowd.due(), self.next_delivery);
-            let waiting = self.delivery.is_none() && !self.spooled_all();
+            let waiting = self.is_waiting();
             tokio::select! {
                 _ = self.received.recv_many(&mut messages, GROUP), if !closing => {
                     if linger && messages.len() < GROUP {
@@ -101,8 +104,9 @@ impl Task {
         }
     }
 
-    fn delivery_is_due(&self) -> bool {
-        !self.spooled_all() && self.next_delivery <= Instant::now()
+    /// Whether something is to be delivered, and can be: no delivery is under way.
+    fn is_waiting(&self) -> bool {
+        self.writer.is_some() && !self.spooled_all()
     }
 
     fn spooled_all(&self) -> bool {
