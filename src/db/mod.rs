@@ -2,8 +2,8 @@
 //!
 //! [`Db`] keeps its pool private. The only way to a query is
 //! [`Db::scoped_to`]`(&Principal)` → [`TenantDb`] → [`TenantTx`], whose BEGIN names the tenant and
-//! takes on the database role; row-level security does the rest. [`TenantTx`] alone implements
-//! sea-orm's `ConnectionTrait`, and has neither `TransactionTrait` nor `StreamTrait`.
+//! takes on the database role; row-level security does the rest. [`TenantTx`] is no connection to
+//! anybody's library: it runs statements of its own two methods, and gives nothing of itself away.
 //!
 //! What the program does for itself, without a tenant's rows, is in [`maintenance`] and
 //! [`operator`]; what it checks before it serves is in [`safety`]. Its own tasks reach a tenant by

@@ -234,7 +234,7 @@ impl fmt::Display for SessionName {
     }
 }
 
-/// A connection on which a BEGIN is on its way. sqlx counts a transaction only once the answer has
+/// A connection that is being asked, mostly in one message with a BEGIN. sqlx counts a transaction only once the answer has
 /// come; before that, a connection given back to the pool would carry an open transaction with this
 /// tenant's id to the next borrower. So until then, dropping it closes it.
 struct Asked(Option<PoolConnection<Postgres>>);

@@ -9,10 +9,7 @@ use std::{
 };
 
 use migration::GroupRole;
-use sea_orm::{
-    ConnectionTrait, DbBackend, DbErr, ExecResult, QueryResult, RuntimeErr, SqlxError, Statement,
-    Value,
-};
+use sea_orm::{DbErr, RuntimeErr, SqlxError, Value};
 use sea_query_sqlx::SqlxValues;
 use serde::Serialize;
 use sqlx::FromRow;
@@ -293,7 +290,12 @@ impl TenantTx {
         sql: &'static str,
         values: [Value; N],
     ) -> Result<u64, DbErr> {
-        self.execute_raw(statement(sql, values)).await.map(|result| result.rows_affected())
+        let mut session = self.session.lock().await;
+        let connection = session.begin().map_err(execute_error)?;
+        let done = bound(sql, values).execute(connection).await;
+        let touched = session.settled(done).map_err(execute_error)?.rows_affected();
+        self.rows.fetch_add(touched, Ordering::Relaxed);
+        Ok(touched)
     }
 
     /// Runs a query; its rows as `T`.
@@ -305,23 +307,14 @@ impl TenantTx {
         sql: impl Into<String>,
         values: impl IntoIterator<Item = Value>,
     ) -> Result<Vec<T>, DbErr> {
-        let rows = self.rows(&statement(sql, values)).await?;
-        rows.iter().map(T::from_row).collect::<Result<_, _>>().map_err(query_error)
-    }
-
-    async fn rows(&self, statement: &Statement) -> Result<Vec<PgRow>, DbErr> {
         let mut session = self.session.lock().await;
         let connection = session.begin().map_err(query_error)?;
-        let rows = bound(statement).fetch_all(connection).await;
+        let rows = bound(&sql.into(), values).fetch_all(connection).await;
         let rows = rows.and_then(|rows| self.only_own(rows));
         let rows = session.settled(rows).map_err(query_error)?;
         self.rows.fetch_add(rows.len() as u64, Ordering::Relaxed);
-        Ok(rows)
+        rows.iter().map(T::from_row).collect::<Result<_, _>>().map_err(query_error)
     }
-}
-
-fn statement(sql: impl Into<String>, values: impl IntoIterator<Item = Value>) -> Statement {
-    Statement::from_sql_and_values(DbBackend::Postgres, sql, values)
 }
 
 /// Rows for `jsonb_to_recordset`: how many rows go to the database in one value. (sea-query's own
@@ -346,10 +339,14 @@ impl Drop for TenantTx {
     }
 }
 
-fn bound(statement: &Statement) -> sqlx::query::Query<'_, Postgres, SqlxValues> {
+/// Every statement is prepared, and its parameters are bound. // D42
+fn bound(
+    sql: &str,
+    values: impl IntoIterator<Item = Value>,
+) -> sqlx::query::Query<'_, Postgres, SqlxValues> {
     metrics::counter!("drr_db_statements_total").increment(1);
-    let values = statement.values.clone().unwrap_or_else(|| sea_orm::Values(Vec::new()));
-    sqlx::query_with(AssertSqlSafe(statement.sql.as_str()), SqlxValues(values))
+    let values = sea_orm::Values(values.into_iter().collect());
+    sqlx::query_with(AssertSqlSafe(sql), SqlxValues(values))
 }
 
 fn query_error(error: SqlxError) -> DbErr {
@@ -358,34 +355,4 @@ fn query_error(error: SqlxError) -> DbErr {
 
 fn execute_error(error: SqlxError) -> DbErr {
     DbErr::Exec(RuntimeErr::SqlxError(error.into()))
-}
-
-#[async_trait::async_trait]
-impl ConnectionTrait for TenantTx {
-    fn get_database_backend(&self) -> DbBackend {
-        DbBackend::Postgres
-    }
-
-    async fn execute_raw(&self, statement: Statement) -> Result<ExecResult, DbErr> {
-        let mut session = self.session.lock().await;
-        let connection = session.begin().map_err(execute_error)?;
-        let result = bound(&statement).execute(connection).await;
-        let result = session.settled(result).map_err(execute_error)?;
-        self.rows.fetch_add(result.rows_affected(), Ordering::Relaxed);
-        Ok(result.into())
-    }
-
-    /// Refused: every statement is prepared and its parameters are bound. // D42
-    async fn execute_unprepared(&self, _sql: &str) -> Result<ExecResult, DbErr> {
-        Err(DbErr::Custom("unprepared statements are refused".to_owned()))
-    }
-
-    async fn query_one_raw(&self, statement: Statement) -> Result<Option<QueryResult>, DbErr> {
-        Ok(self.query_all_raw(statement).await?.into_iter().next())
-    }
-
-    async fn query_all_raw(&self, statement: Statement) -> Result<Vec<QueryResult>, DbErr> {
-        let rows = self.rows(&statement).await?;
-        Ok(rows.into_iter().map(Into::into).collect())
-    }
 }
