@@ -24,7 +24,7 @@ use crate::{
     },
     auth::{KeySettings, KeySource, PseudonymKey, RevocationList, TokenVerifier, VerifierSettings},
     breach::{delivery::Deliverer, sweeper::Sweeper, webhook::Webhook},
-    cache::{Answers, News, Remote, Stamps},
+    cache::{Answers, Facts, News, Remote, Stamps, TenantCache},
     change::announcer::Announcer,
     clock::SharedClock,
     config::{self, Limits, Listen},
@@ -80,6 +80,8 @@ const SEQUENCERS_LEASE: &str = "evidence";
 pub const RETAIN_EVERY: Duration = Duration::from_secs(86_400);
 /// How many revocations are kept at once.
 const REVOCATIONS: usize = 100_000;
+/// Of what may be kept, one part in so many is for what never changes; the rest is for answers.
+const PART_OF_FACTS: usize = 8;
 
 /// Everything that an [`App`] is made of.
 #[derive(Debug)]
@@ -262,7 +264,18 @@ impl App {
         let (keep, now) = (revocations.clone(), clock.clone());
         let verifier = TokenVerifier::new(&verifier, keys.clone(), keep, pseudonyms, now)?;
         let authentication = Authentication::new(Arc::new(verifier), db.clone(), clock.clone());
-        let authentication = authentication.waiting_at(Gate::new(limits.load));
+        let cache = (cache.bytes > 0).then(|| {
+            let facts = cache.bytes / PART_OF_FACTS;
+            let answers = Answers::new(stamps, cache.bytes - facts, cache.longest);
+            let answers = match remote {
+                Some(remote) => answers.shared(remote),
+                None => answers,
+            };
+            TenantCache { answers, facts: Facts::new(facts, cache.longest) }
+        });
+        let authentication = authentication
+            .waiting_at(Gate::new(limits.load))
+            .knowing(cache.as_ref().map(|cache| cache.facts.clone()));
 
         let (shutdown, background) = (CancellationToken::new(), CancellationToken::new());
         let mut tasks = JoinSet::new();
@@ -336,17 +349,10 @@ impl App {
         let graph = graphql::subgraph();
         let mut execution =
             Execution::new(authentication.clone(), graph.clone(), limits.graphql_cost);
-        let answers = (cache.bytes > 0).then(|| {
-            let answers = Answers::new(stamps, cache.bytes, cache.longest);
-            match remote {
-                Some(remote) => answers.shared(remote),
-                None => answers,
-            }
-        });
-        if let Some(answers) = &answers {
-            execution = execution.keeping(answers.clone());
+        if let Some(cache) = &cache {
+            execution = execution.keeping(cache.answers.clone());
         }
-        tasks.spawn(news.run(db.clone(), answers, background.clone()));
+        tasks.spawn(news.run(db.clone(), cache, background.clone()));
         let subscriptions = Subscriptions::new(
             authentication.clone(),
             execution.clone(),

@@ -40,6 +40,14 @@ pub trait BatchRead: Send + Sync + 'static {
         call.read()
     }
 
+    /// What is known for a key without reading: of what never changes.
+    fn known(_call: &Call, _key: &Self::Key) -> Option<Self::Value> {
+        None
+    }
+
+    /// Is told what was read for a key.
+    fn learn(_call: &Call, _key: &Self::Key, _value: &Self::Value) {}
+
     /// Reads what there is for `keys`, in one statement. A key may be missing from the answer.
     fn read(
         tx: &TenantTx,
@@ -80,7 +88,10 @@ impl<R: BatchRead> Batched<R> {
     /// # Errors
     /// What the read of its batch answered.
     pub async fn load(&self, key: R::Key) -> Result<Option<R::Value>> {
-        self.gather().load(key, self.call.changes()).await
+        match R::known(&self.call, &key) {
+            Some(known) => Ok(Some(known)),
+            None => self.gather().load(key, self.call.changes()).await,
+        }
     }
 }
 
@@ -94,7 +105,9 @@ async fn read<R: BatchRead>(
     // Who asked may go; then nobody waits for the answer.
     let read = AbortOnDropHandle::new(tokio::spawn(async move {
         let tx = R::begin(&call).await?;
-        R::read(&tx, &wanted).await
+        let found = R::read(&tx, &wanted).await?;
+        found.iter().for_each(|(key, value)| R::learn(&call, key, value));
+        Ok(found)
     }));
     let mut result = read.await.unwrap_or_else(|lost| Err(Error::internal(lost)));
     let mut answer = |key: &R::Key| match &mut result {

@@ -18,7 +18,7 @@ use crate::{
         Principal,
         policy::{self, Operation},
     },
-    cache::Lifetime,
+    cache::{Fact, Facts, Lifetime},
     clock::SharedClock,
     db::{Db, Lent, Reading, TenantDb},
     error::Result,
@@ -42,6 +42,7 @@ pub struct Call {
     is_internal: bool,
     gate: Option<Gate>,
     permit: Arc<OnceCell<Permit>>,
+    facts: Option<Facts>,
 }
 
 impl Call {
@@ -71,6 +72,7 @@ impl Call {
             is_internal: false,
             gate: None,
             permit: Arc::default(),
+            facts: None,
         }
     }
 
@@ -94,6 +96,26 @@ impl Call {
     pub fn waiting_at(mut self, gate: Gate) -> Self {
         self.gate = Some(gate);
         self
+    }
+
+    /// The call as one that knows what never changes.
+    #[must_use]
+    pub fn knowing(mut self, facts: Option<Facts>) -> Self {
+        self.facts = facts;
+        self
+    }
+
+    /// What is known under this name already.
+    #[must_use]
+    pub fn known<F: Fact>(&self, fact: &F) -> Option<Arc<F::Value>> {
+        self.facts.as_ref()?.get(&self.principal, fact, self.now)
+    }
+
+    /// Knows `value` from now on. It was committed, and never changes.
+    pub fn learn<F: Fact>(&self, fact: &F, value: Arc<F::Value>) {
+        if let Some(facts) = &self.facts {
+            facts.put(&self.principal, fact, value, self.now);
+        }
     }
 
     /// Waits for a place at work, once, and has it until the call is over.

@@ -5,27 +5,19 @@
 //! request. Every metric that the program counts is described in [`describe`]; add new ones there.
 
 use std::{
-    fmt,
     sync::{Mutex, PoisonError},
     time::Duration,
 };
 
 use metrics::{Unit, describe_counter, describe_gauge, describe_histogram};
 use metrics_exporter_prometheus::{BuildError, PrometheusBuilder, PrometheusHandle};
-use serde_json::{Map, Value};
 use tokio_util::sync::CancellationToken;
-use tracing::{Event, Subscriber};
-use tracing_subscriber::{
-    EnvFilter,
-    fmt::{
-        FmtContext, FormatEvent, FormatFields, FormattedFields,
-        format::{JsonFields, Writer},
-        time::{FormatTime, SystemTime as UtcTime},
-    },
-    registry::LookupSpan,
-};
+use tracing_subscriber::EnvFilter;
 
+use self::lines::{FlatJson, Members};
 use crate::config::{Log, LogFormat};
+
+mod lines;
 
 /// Requests answered, by listener, route template and status.
 pub const HTTP_REQUESTS: &str = "drr_http_requests_total";
@@ -66,7 +58,7 @@ pub fn init_log(settings: &Log) -> Result<(), TelemetryError> {
         EnvFilter::try_new(&settings.filter).map_err(|error| TelemetryError::Log(error.into()))?;
     let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
     match settings.format {
-        LogFormat::Json => builder.fmt_fields(JsonFields::new()).event_format(FlatJson).try_init(),
+        LogFormat::Json => builder.fmt_fields(Members).event_format(FlatJson).try_init(),
         LogFormat::Text => builder.try_init(),
     }
     .map_err(TelemetryError::Log)
@@ -157,9 +149,16 @@ fn describe() {
         "drr_cache_invalidations_total",
         "Writes after which kept answers do not count."
     );
-    describe_counter!("drr_cache_evictions_total", "Answers that made room for others.");
-    describe_counter!("drr_cache_purged_total", "Answers forgotten because an operator said so.");
-    describe_gauge!("drr_cache_bytes", Unit::Bytes, "What kept answers take.");
+    describe_counter!("drr_cache_evictions_total", "What made room for others, by what it is.");
+    describe_counter!(
+        "drr_cache_purged_total",
+        "What was forgotten because an operator said so, by what it is."
+    );
+    describe_gauge!("drr_cache_bytes", Unit::Bytes, "What is kept takes, by what it is.");
+    describe_counter!(
+        "drr_cache_facts_total",
+        "What never changes, by whether it was known or had to be asked for."
+    );
     describe_counter!("drr_audit_events_total", "Audit events that are durable.");
     describe_counter!("drr_audit_groups_total", "Statements that wrote audit events of calls.");
     describe_gauge!(
@@ -271,98 +270,9 @@ fn describe() {
     describe_counter!("drr_jwks_refresh_total", "Reads of the key set, by result.");
 }
 
-/// One JSON object a line; inner spans win over outer ones, the event over spans, and nothing over
-/// the line's own members.
-struct FlatJson;
-
-impl<S> FormatEvent<S, JsonFields> for FlatJson
-where
-    S: Subscriber + for<'lookup> LookupSpan<'lookup>,
-{
-    fn format_event(
-        &self,
-        context: &FmtContext<'_, S, JsonFields>,
-        mut writer: Writer<'_>,
-        event: &Event<'_>,
-    ) -> fmt::Result {
-        let mut line = Map::new();
-        for span in context.event_scope().into_iter().flat_map(|scope| scope.from_root()) {
-            if let Some(fields) = span.extensions().get::<FormattedFields<JsonFields>>() {
-                merge(&mut line, &fields.fields);
-            }
-        }
-        let mut fields = String::new();
-        context.format_fields(Writer::new(&mut fields), event)?;
-        merge(&mut line, &fields);
-        let mut timestamp = String::new();
-        UtcTime.format_time(&mut Writer::new(&mut timestamp))?;
-        line.insert("timestamp".into(), timestamp.into());
-        line.insert("level".into(), event.metadata().level().as_str().into());
-        line.insert("target".into(), event.metadata().target().into());
-        writeln!(writer, "{}", Value::Object(line))
-    }
-}
-
-fn merge(line: &mut Map<String, Value>, fields: &str) {
-    if let Ok(Value::Object(fields)) = serde_json::from_str(fields) {
-        line.extend(fields);
-    }
-}
-
 #[cfg(test)]
 mod tests {
-    use std::{io, sync::Arc};
-
-    use tracing_subscriber::fmt::MakeWriter;
-
     use super::*;
-
-    #[derive(Clone, Default)]
-    struct Captured(Arc<Mutex<Vec<u8>>>);
-
-    impl io::Write for Captured {
-        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-            self.0.lock().unwrap().write(bytes)
-        }
-        fn flush(&mut self) -> io::Result<()> {
-            Ok(())
-        }
-    }
-
-    impl<'writer> MakeWriter<'writer> for Captured {
-        type Writer = Self;
-        fn make_writer(&'writer self) -> Self {
-            self.clone()
-        }
-    }
-
-    #[test]
-    fn a_line_carries_the_fields_of_its_spans() {
-        let captured = Captured::default();
-        let subscriber = tracing_subscriber::fmt()
-            .fmt_fields(JsonFields::new())
-            .event_format(FlatJson)
-            .with_writer(captured.clone())
-            .finish();
-        tracing::subscriber::with_default(subscriber, || {
-            let span =
-                tracing::info_span!("r", correlation_id = "c-1", status = tracing::field::Empty);
-            let _outer = span.enter();
-            span.record("status", 200);
-            let _inner = tracing::info_span!("inner", level = "forged", rows = 3).entered();
-            tracing::warn!(rows = 4, "a \"quoted\"\nmessage");
-        });
-        let bytes = captured.0.lock().unwrap().clone();
-        assert_eq!(bytes.iter().filter(|byte| **byte == b'\n').count(), 1, "one line");
-        let line: Value = serde_json::from_slice(&bytes).unwrap();
-        assert_eq!(line["correlation_id"], "c-1");
-        assert_eq!((&line["status"], &line["rows"]), (&200.into(), &4.into()));
-        assert_eq!(
-            (&line["level"], &line["message"]),
-            (&"WARN".into(), &"a \"quoted\"\nmessage".into())
-        );
-        assert!(line["timestamp"].as_str().unwrap().ends_with('Z'), "UTC: {line}");
-    }
 
     #[test]
     fn metrics_are_installed_once_and_shared() {

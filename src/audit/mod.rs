@@ -18,6 +18,7 @@ pub mod record;
 pub mod recorder;
 pub mod report;
 mod repository;
+mod rows;
 pub mod siem;
 mod spool;
 pub mod trail;

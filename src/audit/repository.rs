@@ -1,17 +1,13 @@
 //! Appending to the trail.
 
 use chrono::{DateTime, Utc};
-use serde::Serialize;
 use uuid::Uuid;
 
-use super::model::{Class, Event, Outcome};
-use crate::{
-    auth::policy::Operation,
-    call::Call,
-    clock::Clock,
-    db::{TenantTx, records},
-    error::Result,
+use super::{
+    model::{Class, Event, Outcome},
+    rows::rows,
 };
+use crate::{auth::policy::Operation, call::Call, clock::Clock, db::TenantTx, error::Result};
 
 /// One event, beside what the call itself says (actor, tenant, instant, correlation id).
 #[derive(Debug, Clone)]
@@ -121,31 +117,6 @@ pub struct OwnEntry {
     pub resource: Option<String>,
 }
 
-/// An event as the database takes it.
-#[derive(Serialize)]
-struct Row<'a> {
-    #[serde(flatten)]
-    event: &'a Event,
-    leaf_hash: String,
-}
-
-// The tenant is not a parameter: it is the transaction's own.
-const APPEND: &str = "
-WITH known AS (INSERT INTO tenant_directory VALUES (current_tenant()) ON CONFLICT DO NOTHING)
-INSERT INTO audit_event
-  (tenant_id, occurred_at, event_id, class, call_id, actor_id, action, dataset_id, resource, result,
-   error_code, correlation_id, interface, operation_name, document_hash, token_hash, duration_us,
-   row_count, calls, leaf_hash)
-SELECT current_tenant(), occurred_at, event_id, class, call_id, actor_id, action, dataset_id,
-       resource, result, error_code, correlation_id, interface, operation_name,
-       decode(document_hash, 'hex'), decode(token_hash, 'hex'), duration_us, row_count, calls,
-       decode(leaf_hash, 'hex')
-  FROM jsonb_to_recordset($1) AS event (
-    occurred_at timestamptz, event_id uuid, class text, call_id uuid, actor_id text, action text,
-    dataset_id uuid, resource text, result text, error_code text, correlation_id text,
-    interface text, operation_name text, document_hash text, token_hash text, duration_us bigint,
-    row_count bigint, calls integer, leaf_hash text)";
-
 /// Appends `entries` in one statement of the transaction `tx`. Once that is committed, the call's
 /// record is to be told ([`Record::kept`](super::Record::kept)).
 ///
@@ -187,9 +158,7 @@ pub async fn append_own(tx: &TenantTx, task: &OwnTask<'_>, entries: &[OwnEntry])
 }
 
 async fn insert(tx: &TenantTx, events: &[Event]) -> Result<()> {
-    let rows = events.iter().map(|event| Row { event, leaf_hash: hex::encode(event.leaf_hash()) });
-    let rows: Vec<_> = rows.collect();
-    tx.execute_sql(APPEND, [records(&rows)?]).await?;
+    tx.append_events(&rows(events)).await?;
     metrics::counter!("drr_audit_events_total").increment(events.len() as u64);
     Ok(())
 }

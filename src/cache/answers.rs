@@ -179,7 +179,7 @@ impl Answers {
     #[must_use]
     pub fn new(stamps: Arc<Stamps>, bytes: usize, longest: std::time::Duration) -> Self {
         Self {
-            local: Arc::new(Local::new(bytes)),
+            local: Arc::new(Local::new("answers", bytes)),
             remote: None,
             stamps,
             flights: Arc::default(),

@@ -30,6 +30,8 @@ struct Kept<K: Hash + Eq, V> {
     /// Who has how much, the least first.
     sizes: BTreeSet<(usize, TenantId)>,
     bytes: usize,
+    /// What is kept here, for the metrics.
+    of: &'static str,
 }
 
 #[derive(Debug)]
@@ -49,8 +51,8 @@ pub struct Size {
 
 impl<K: Hash + Eq, V: Clone> Local<K, V> {
     /// Keeps so many bytes at most.
-    pub(super) fn new(most: usize) -> Self {
-        let kept = Kept { tenants: HashMap::new(), sizes: BTreeSet::new(), bytes: 0 };
+    pub(super) fn new(of: &'static str, most: usize) -> Self {
+        let kept = Kept { tenants: HashMap::new(), sizes: BTreeSet::new(), bytes: 0, of };
         Self { most, kept: Mutex::new(kept) }
     }
 
@@ -83,7 +85,7 @@ impl<K: Hash + Eq, V: Clone> Local<K, V> {
         share.entries.put(key, (bytes, value));
         kept.resize(tenant, |size| size + bytes);
         while kept.bytes > self.most && kept.give_up() {
-            metrics::counter!("drr_cache_evictions_total").increment(1);
+            metrics::counter!("drr_cache_evictions_total", "of" => kept.of).increment(1);
         }
     }
 
@@ -101,7 +103,8 @@ impl<K: Hash + Eq, V: Clone> Local<K, V> {
             purged.bytes += share.bytes;
             kept.resize(&tenant, |_| 0);
         }
-        metrics::counter!("drr_cache_purged_total").increment(purged.entries as u64);
+        metrics::counter!("drr_cache_purged_total", "of" => kept.of)
+            .increment(purged.entries as u64);
         purged
     }
 
@@ -128,7 +131,7 @@ impl<K: Hash + Eq, V> Kept<K, V> {
         let (before, after) = (share.bytes, size(share.bytes));
         share.bytes = after;
         self.bytes = self.bytes + after - before;
-        metrics::gauge!("drr_cache_bytes").set(self.bytes as f64);
+        metrics::gauge!("drr_cache_bytes", "of" => self.of).set(self.bytes as f64);
         self.sizes.remove(&(before, tenant.clone()));
         if after == 0 {
             self.tenants.remove(tenant);
@@ -163,7 +166,7 @@ mod tests {
 
     #[test]
     fn whoever_floods_it_pushes_out_nobody_else() {
-        let local = Local::new(100 * (1_000 + OVERHEAD));
+        let local = Local::new("tests", 100 * (1_000 + OVERHEAD));
         for key in 0..20 {
             local.put(&tenant(1), key, 1_000, key);
         }
@@ -177,7 +180,7 @@ mod tests {
 
     #[test]
     fn what_was_used_stays_longest_and_what_holds_no_longer_goes() {
-        let local = Local::new(10 * (100 + OVERHEAD));
+        let local = Local::new("tests", 10 * (100 + OVERHEAD));
         for key in 0..10 {
             local.put(&tenant(1), key, 100, key);
         }
@@ -194,7 +197,7 @@ mod tests {
 
     #[test]
     fn what_is_too_large_is_not_kept_and_what_is_kept_again_counts_once() {
-        let local = Local::new(8 * 1_000);
+        let local = Local::new("tests", 8 * 1_000);
         local.put(&tenant(1), 1, 1_000, 1);
         assert!(!keeps(&local, 1, 1));
         local.put(&tenant(1), 2, 500, 2);

@@ -13,11 +13,15 @@
 //!
 //! Rights are asked and events are written for every call, whether its answer was kept or not.
 //!
+//! What never changes once it is there is known to all calls of its tenant, for the answers that are not
+//! kept ([`facts`]).
+//!
 //! Invariants: a key is made of a [`Principal`] and in no other way; an answer is handed out only
 //! before the instant until which it holds; one tenant cannot push out another one's answers
 //! ([`local`]).
 
 pub mod answers;
+pub mod facts;
 pub mod lifetime;
 mod local;
 pub mod news;
@@ -26,7 +30,25 @@ pub mod remote;
 pub mod stamps;
 
 pub use answers::{Answer, Answers, Asked, Found, Place, Told};
+pub use facts::{Fact, Facts};
 pub use lifetime::Lifetime;
 pub use news::News;
 pub use remote::Remote;
 pub use stamps::Stamps;
+
+/// What an instance keeps, of all tenants.
+#[derive(Debug, Clone)]
+pub struct TenantCache {
+    /// Whole answers.
+    pub answers: Answers,
+    /// What never changes.
+    pub facts: Facts,
+}
+
+impl TenantCache {
+    /// Forgets what is kept of one tenant, or of all; answers how much that was.
+    fn purge(&self, tenant: Option<&crate::auth::TenantId>) -> local::Size {
+        let (answers, facts) = (self.answers.purge(tenant), self.facts.purge(tenant));
+        local::Size { entries: answers.entries + facts.entries, bytes: answers.bytes + facts.bytes }
+    }
+}

@@ -19,7 +19,7 @@ use tokio::{sync::Notify, time::sleep};
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
-use super::{answers::Answers, remote::Remote, stamps::Stamps};
+use super::{TenantCache, remote::Remote, stamps::Stamps};
 use crate::{
     auth::TenantId,
     db::{Db, Heard, Observer},
@@ -62,11 +62,11 @@ impl News {
         self.untold.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Tells and listens, until `stop`; forgets of `answers` what an operator says.
-    pub async fn run(self: Arc<Self>, db: Db, answers: Option<Answers>, stop: CancellationToken) {
+    /// Tells and listens, until `stop`; forgets of `cache` what an operator says.
+    pub async fn run(self: Arc<Self>, db: Db, cache: Option<TenantCache>, stop: CancellationToken) {
         let listening = async {
             loop {
-                if let Err(error) = self.listen(&db, answers.as_ref()).await {
+                if let Err(error) = self.listen(&db, cache.as_ref()).await {
                     tracing::warn!(?error, "not listening for the writes of others");
                 }
                 self.stamps.all_written();
@@ -98,7 +98,7 @@ impl News {
         }
     }
 
-    async fn listen(&self, db: &Db, answers: Option<&Answers>) -> Result<()> {
+    async fn listen(&self, db: &Db, cache: Option<&TenantCache>) -> Result<()> {
         let mut listener = db.listen(CHANNEL).await?;
         self.stamps.all_written();
         loop {
@@ -113,7 +113,7 @@ impl News {
                             let _ = remote.written(&tenant).await;
                         }
                     }
-                    Some((_, Note::Forget(tenant))) => self.forget(tenant.as_ref(), answers),
+                    Some((_, Note::Forget(tenant))) => self.forget(tenant.as_ref(), cache),
                     None => tracing::warn!("a notification that nobody understands"),
                 },
             }
@@ -121,13 +121,13 @@ impl News {
     }
 
     /// What is being made is of before too: it goes under another stamp than what is asked for after.
-    fn forget(&self, tenant: Option<&TenantId>, answers: Option<&Answers>) {
+    fn forget(&self, tenant: Option<&TenantId>, cache: Option<&TenantCache>) {
         match tenant {
             Some(tenant) => self.stamps.written(tenant),
             None => self.stamps.all_written(),
         }
-        if let Some(answers) = answers {
-            let gone = answers.purge(tenant);
+        if let Some(cache) = cache {
+            let gone = cache.purge(tenant);
             let of = tenant.map_or("all", TenantId::as_str);
             tracing::info!(of, entries = gone.entries, bytes = gone.bytes, "forgotten as told");
         }

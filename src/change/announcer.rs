@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use chrono::{DateTime, TimeDelta, Utc};
 use futures::{FutureExt, StreamExt, stream};
-use tokio::time::sleep;
+use tokio::time::{Instant, sleep};
 use tokio_util::sync::CancellationToken;
 
 use super::{
@@ -33,8 +33,11 @@ const CHUNK: u32 = 5_000;
 /// Tenants at once.
 const TENANTS_AT_ONCE: usize = 4;
 /// How long commits are gathered after a pass over those before: what happens meanwhile is announced
-/// by one transaction, however much it is.
+/// by one transaction, however much it is. After a pass that took long so many times longer than it, up to
+/// the most: when there is much to do, less of it is for being quick.
 const GATHERED_FOR: Duration = Duration::from_millis(25);
+const GATHERED_FOR_MOST: Duration = Duration::from_millis(100);
+const TIMES_A_PASS: u32 = 3;
 /// Old entries that go with new ones: more than come, so that none stay.
 const DROPPED_AT_LEAST: usize = 100;
 
@@ -88,8 +91,10 @@ impl Announcer {
         let following = async {
             loop {
                 let tenants = self.db.committed().await;
+                let begun = Instant::now();
                 self.announce_all(&tenants).await;
-                sleep(GATHERED_FOR).await;
+                let pause = begun.elapsed() * TIMES_A_PASS;
+                sleep(pause.clamp(GATHERED_FOR, GATHERED_FOR_MOST)).await;
             }
         };
         stop.run_until_cancelled(following.boxed()).await;

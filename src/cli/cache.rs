@@ -193,7 +193,7 @@ mod tests {
     use super::*;
 
     const TEXT: &str = "# HELP drr_cache_bytes What kept answers take.\n# TYPE drr_cache_bytes gauge\n\
-        drr_cache_bytes 1234\ndrr_cache_requests_total{outcome=\"kept\"} 3\n\
+        drr_cache_bytes{of=\"answers\"} 1234\ndrr_cache_requests_total{outcome=\"kept\"} 3\n\
         drr_cache_requests_total{outcome=\"made\"} 1\ndrr_http_connections{listener=\"public\"} 5\n";
 
     #[test]
@@ -202,9 +202,9 @@ mod tests {
         let names: Vec<_> = counts.keys().map(String::as_str).collect();
         assert_eq!(
             names,
-            ["bytes", "requests_total{outcome=kept}", "requests_total{outcome=made}"]
+            ["bytes{of=answers}", "requests_total{outcome=kept}", "requests_total{outcome=made}"]
         );
-        assert_eq!(counts["bytes"], 1_234.0);
+        assert_eq!(counts["bytes{of=answers}"], 1_234.0);
         assert_eq!(kept_share(&counts), Some(75.0));
         assert_eq!(kept_share(&BTreeMap::new()), None);
     }

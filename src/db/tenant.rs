@@ -290,9 +290,20 @@ impl TenantTx {
         sql: &'static str,
         values: [Value; N],
     ) -> Result<u64, DbErr> {
+        self.run(bound(sql, values)).await
+    }
+
+    /// Runs a statement; answers how many rows it touched.
+    pub(super) async fn run<'q, A>(
+        &self,
+        statement: sqlx::query::Query<'q, Postgres, A>,
+    ) -> Result<u64, DbErr>
+    where
+        A: 'q + sqlx::IntoArguments<Postgres>,
+    {
         let mut session = self.session.lock().await;
         let connection = session.begin().map_err(execute_error)?;
-        let done = bound(sql, values).execute(connection).await;
+        let done = statement.execute(connection).await;
         let touched = session.settled(done).map_err(execute_error)?.rows_affected();
         self.rows.fetch_add(touched, Ordering::Relaxed);
         Ok(touched)
@@ -344,9 +355,14 @@ fn bound(
     sql: &str,
     values: impl IntoIterator<Item = Value>,
 ) -> sqlx::query::Query<'_, Postgres, SqlxValues> {
-    metrics::counter!("drr_db_statements_total").increment(1);
+    counted();
     let values = sea_orm::Values(values.into_iter().collect());
     sqlx::query_with(AssertSqlSafe(sql), SqlxValues(values))
+}
+
+/// Counts a statement.
+pub(super) fn counted() {
+    metrics::counter!("drr_db_statements_total").increment(1);
 }
 
 fn query_error(error: SqlxError) -> DbErr {

@@ -8,6 +8,7 @@ use std::{borrow::Cow, collections::HashSet, time::Duration};
 
 use chrono::{DateTime, Utc};
 use migration::GroupRole;
+use sea_orm::DbErr;
 use sqlx::{
     AssertSqlSafe, ConnectOptions, Connection, Encode, Executor, PgConnection, Postgres, Type,
     encode::IsNull,
@@ -17,7 +18,10 @@ use sqlx::{
 use tokio::time::timeout;
 use uuid::Uuid;
 
-use super::pool::Db;
+use super::{
+    pool::Db,
+    tenant::{TenantTx, counted},
+};
 use crate::{
     auth::TenantId,
     error::{Error, Result},
@@ -88,6 +92,30 @@ impl Encode<'_, Postgres> for TrailRow<'_> {
             .encode(self.leaf_hash)?
             .finish();
         Ok(IsNull::No)
+    }
+}
+
+// The tenant is not a parameter: it is the transaction's own.
+const APPEND_IN: &str = "
+WITH known AS (INSERT INTO tenant_directory VALUES (current_tenant()) ON CONFLICT DO NOTHING)
+INSERT INTO audit_event
+  (tenant_id, class, occurred_at, event_id, call_id, actor_id, action, also, dataset_id, resource,
+   result, error_code, correlation_id, interface, operation_name, document_hash, token_hash,
+   duration_us, row_count, calls, leaf_hash)
+SELECT current_tenant(), class, occurred_at, event_id, call_id, actor_id, action, also, dataset_id,
+       resource, result, error_code, correlation_id, interface, operation_name, document_hash,
+       token_hash, duration_us, row_count, calls, leaf_hash
+  FROM unnest($1::call_event[])";
+
+impl TenantTx {
+    /// Appends events in the transaction: they stand or fall with it.
+    ///
+    /// # Errors
+    /// Whatever the database answers.
+    pub async fn append_events(&self, rows: &[TrailRow<'_>]) -> Result<(), DbErr> {
+        counted();
+        self.run(sqlx::query(APPEND_IN).bind(rows)).await?;
+        Ok(())
     }
 }
 

@@ -6,7 +6,7 @@
 use std::{sync::Arc, time::Duration};
 
 use futures::{FutureExt, StreamExt, stream};
-use tokio::time::sleep;
+use tokio::time::{Instant, sleep};
 use tokio_util::sync::CancellationToken;
 
 use super::{
@@ -28,8 +28,11 @@ use crate::{
 const CHUNK: u32 = 16_384;
 /// Tenants at once.
 const TENANTS_AT_ONCE: usize = 2;
-/// How long events are gathered after a pass over those before.
+/// How long events are gathered after a pass over those before: after one that took long so many times longer
+/// than it, up to the most. A leaf costs the less the more come at once.
 const GATHERED_FOR: Duration = Duration::from_millis(200);
+const GATHERED_FOR_MOST: Duration = Duration::from_millis(800);
+const TIMES_A_PASS: u32 = 4;
 
 /// What a pass did.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -77,8 +80,10 @@ impl Sequencer {
     async fn follow(&self) {
         loop {
             let tenants = self.db.appended().await;
+            let begun = Instant::now();
             self.sequence_all(&tenants).await;
-            sleep(GATHERED_FOR).await;
+            let pause = begun.elapsed() * TIMES_A_PASS;
+            sleep(pause.clamp(GATHERED_FOR, GATHERED_FOR_MOST)).await;
         }
     }
 

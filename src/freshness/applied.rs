@@ -1,16 +1,18 @@
 //! Policies read with the dates that their calendars name.
 
-use std::collections::HashMap;
+use std::{collections::HashMap, sync::Arc};
 
 use chrono::NaiveDate;
 use serde::Serialize;
 use uuid::Uuid;
 
 use super::{
+    loader::PolicyVersion,
     model::{Policy, PolicyKey},
     repository::Record,
 };
 use crate::{
+    call::Call,
     db::{FromRow, TenantTx, records},
     error::Result,
 };
@@ -49,7 +51,7 @@ struct Wanted {
 }
 
 /// Policies that were read already.
-pub(super) type Known = HashMap<PolicyKey, Policy>;
+pub(super) type Known = HashMap<PolicyKey, Arc<PolicyVersion>>;
 
 /// Reads those of these versions that are not known yet.
 ///
@@ -73,51 +75,48 @@ pub(super) async fn read(
     let found: Vec<Resolved> = tx.query_sql(POLICIES, [records(&wanted)?]).await?;
     for Resolved { record, calendar_dates } in found {
         let key = PolicyKey { policy_id: record.policy_id, version: record.version };
-        known.insert(key, Policy::stored(&record, &calendar_dates)?);
+        let policy = Policy::stored(&record, &calendar_dates)?;
+        known.insert(key, Arc::new((record, policy)));
     }
     Ok(())
 }
 
-#[derive(FromRow)]
-struct AppliedTo {
-    datasets: Vec<Uuid>,
-    #[sqlx(flatten)]
-    resolved: Resolved,
-}
-
-const APPLIED: &str = with_calendars!(
-    "SELECT applied.datasets,",
-    "FROM (SELECT policy_id, policy_version AS version, array_agg(dataset_id) AS datasets
-             FROM dataset_refresh_state WHERE dataset_id = ANY ($1) AND policy_id IS NOT NULL
-            GROUP BY policy_id, policy_version) AS applied
-       JOIN freshness_policy p USING (policy_id, version)"
-);
-
-/// The policies that apply to these datasets, by dataset.
+/// The policies that apply to datasets.
 #[derive(Debug)]
-pub struct AppliedPolicies {
-    policies: Vec<Policy>,
-    by_dataset: HashMap<Uuid, usize>,
-}
+pub struct AppliedPolicies(Known);
 
 impl AppliedPolicies {
-    /// Those that the states of these datasets name, calendars resolved: one statement.
+    /// Those that locked states name, calendars resolved: one statement for what the call does not know.
+    /// In a transaction that sets no policy.
     ///
     /// # Errors
     /// Whatever the database answers.
-    pub async fn read(tx: &TenantTx, datasets: &[Uuid]) -> Result<Self> {
-        let found: Vec<AppliedTo> = tx.query_sql(APPLIED, [datasets.to_vec().into()]).await?;
-        let (mut policies, mut by_dataset) = (Vec::new(), HashMap::new());
-        for AppliedTo { datasets, resolved: Resolved { record, calendar_dates } } in found {
-            by_dataset.extend(datasets.into_iter().map(|id| (id, policies.len())));
-            policies.push(Policy::stored(&record, &calendar_dates)?);
+    pub async fn read(
+        tx: &TenantTx,
+        call: &Call,
+        keys: impl Iterator<Item = PolicyKey> + Clone,
+    ) -> Result<Self> {
+        let mut policies = Known::new();
+        for key in keys.clone() {
+            // The dates of a calendar change, and with them what follows from the policy.
+            let lasting = |policy: &Arc<PolicyVersion>| policy.0.exclude_calendars.is_empty();
+            if let Some(policy) = call.known(&key).filter(lasting) {
+                policies.insert(key, policy);
+            }
         }
-        Ok(Self { policies, by_dataset })
+        let known = policies.len();
+        read(tx, keys, &mut policies).await?;
+        if policies.len() > known {
+            let lasting = |policy: &Arc<PolicyVersion>| policy.0.exclude_calendars.is_empty();
+            let lasting = policies.iter().filter(|(_, policy)| lasting(policy));
+            lasting.for_each(|(key, policy)| call.learn(key, policy.clone()));
+        }
+        Ok(Self(policies))
     }
 
-    /// The policy that applies to this one.
+    /// The policy of this name.
     #[must_use]
-    pub fn of(&self, dataset: Uuid) -> Option<&Policy> {
-        self.policies.get(*self.by_dataset.get(&dataset)?)
+    pub fn of(&self, key: PolicyKey) -> Option<&Policy> {
+        self.0.get(&key).map(|policy| &policy.1)
     }
 }

@@ -186,7 +186,7 @@ async fn apply_all(
             .map(|(facts, (key, matching))| {
                 let policy = key.map(|key| known.get(&key).ok_or(key)).transpose();
                 let policy = policy.map_err(|_| Error::internal("a policy has no such version"))?;
-                Ok(Applied::of(facts, policy, *matching))
+                Ok(Applied::of(facts, policy.map(|policy| &policy.1), *matching))
             })
             .collect::<Result<_>>()?;
         tx.execute_sql(APPLY, [records(&rows)?, now.into()]).await?;

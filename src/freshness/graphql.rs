@@ -9,8 +9,8 @@ use uuid::Uuid;
 
 use super::{
     calendars,
-    loader::{Policies, PolicyVersions, VersionPage, next_change},
-    model::{self, Basis, Policy, PolicyKey, Timing},
+    loader::{Policies, PolicyVersion, PolicyVersions, VersionPage, next_change},
+    model::{self, Basis, PolicyKey, Timing},
     repository::{self, Record},
 };
 pub use super::{
@@ -54,7 +54,7 @@ pub enum FreshnessStatus {
 pub struct Freshness {
     judged: model::Freshness,
     evaluated_at: DateTime<Utc>,
-    policy: Option<Arc<(Record, Policy)>>,
+    policy: Option<Arc<PolicyVersion>>,
     last_success_at: Option<DateTime<Utc>>,
     last_success_run_id: Option<Uuid>,
     /// How many policies are for the dataset.
@@ -182,7 +182,7 @@ fn no_state() -> Error {
 async fn applying(
     context: &Context<'_>,
     key: (Option<Uuid>, Option<i32>),
-) -> Result<Option<Arc<(Record, Policy)>>> {
+) -> Result<Option<Arc<PolicyVersion>>> {
     let (Some(policy_id), Some(version)) = key else { return Ok(None) };
     shared::<Policies>(context)?.load(PolicyKey { policy_id, version }).await
 }

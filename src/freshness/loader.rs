@@ -16,11 +16,32 @@ use super::{
 };
 use crate::{
     batch::{BatchRead, Batched},
+    cache::Fact,
+    call::Call,
     db::TenantTx,
     error::Result,
 };
 
-/// Versions of policies, as they are stored and as it is judged by them: many datasets have the same.
+/// A version of a policy as it is stored and as it is judged by it, the dates of calendars apart, which
+/// change. Many datasets have the same.
+pub type PolicyVersion = (Record, Policy);
+
+/// Nobody may update a version of a policy, or delete one.
+impl Fact for PolicyKey {
+    type Value = PolicyVersion;
+
+    fn name(&self) -> (Uuid, i64) {
+        (self.policy_id, self.version.into())
+    }
+
+    fn bytes((record, _): &PolicyVersion) -> usize {
+        // What both have on the heap is about as large as what they have not.
+        let days = record.exclude_dates.len() * size_of::<chrono::NaiveDate>();
+        2 * (size_of::<PolicyVersion>() + days)
+    }
+}
+
+/// Versions of policies.
 #[derive(Debug)]
 pub struct PolicyAt;
 
@@ -29,12 +50,20 @@ pub type Policies = Batched<PolicyAt>;
 
 impl BatchRead for PolicyAt {
     type Key = PolicyKey;
-    type Value = Arc<(Record, Policy)>;
+    type Value = Arc<PolicyVersion>;
+
+    fn known(call: &Call, key: &PolicyKey) -> Option<Arc<PolicyVersion>> {
+        call.known(key)
+    }
+
+    fn learn(call: &Call, key: &PolicyKey, value: &Arc<PolicyVersion>) {
+        call.learn(key, value.clone());
+    }
 
     async fn read(
         tx: &TenantTx,
         keys: &[PolicyKey],
-    ) -> Result<HashMap<PolicyKey, Arc<(Record, Policy)>>> {
+    ) -> Result<HashMap<PolicyKey, Arc<PolicyVersion>>> {
         let stored = |record: Record| {
             let key = PolicyKey { policy_id: record.policy_id, version: record.version };
             let policy = Policy::stored(&record, &[])?;

@@ -7,6 +7,7 @@ use axum::http::{HeaderMap, header};
 use crate::{
     audit::Record,
     auth::{TokenError, TokenVerifier, verifier::MAXIMUM_LEEWAY},
+    cache::Facts,
     call::Call,
     clock::SharedClock,
     db::Db,
@@ -21,6 +22,7 @@ pub struct Authentication {
     db: Db,
     clock: SharedClock,
     gate: Option<Gate>,
+    facts: Option<Facts>,
 }
 
 impl std::fmt::Debug for Authentication {
@@ -33,13 +35,19 @@ impl Authentication {
     /// Verifies with `verifier`, and opens `db` for whom it lets in.
     #[must_use]
     pub const fn new(verifier: Arc<TokenVerifier>, db: Db, clock: SharedClock) -> Self {
-        Self { verifier, db, clock, gate: None }
+        Self { verifier, db, clock, gate: None, facts: None }
     }
 
     /// The same; calls wait at `gate` when they begin.
     #[must_use]
     pub fn waiting_at(self, gate: Gate) -> Self {
         Self { gate: Some(gate), ..self }
+    }
+
+    /// The same; calls know `facts`.
+    #[must_use]
+    pub fn knowing(self, facts: Option<Facts>) -> Self {
+        Self { facts, ..self }
     }
 
     /// The call that a request is.
@@ -62,7 +70,8 @@ impl Authentication {
     pub async fn verified(&self, token: &str, record: &Arc<Record>) -> Result<Call> {
         let principal = self.verifier.verify(token).await?;
         tracing::Span::current().record("tenant", principal.tenant().as_str());
-        let call = Call::new(Arc::new(principal), &self.db, self.clock.clone(), record.clone());
+        let call = Call::new(Arc::new(principal), &self.db, self.clock.clone(), record.clone())
+            .knowing(self.facts.clone());
         Ok(match &self.gate {
             Some(gate) => call.waiting_at(gate.clone()),
             None => call,

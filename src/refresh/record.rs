@@ -281,8 +281,7 @@ async fn update_runs(tx: &TenantTx, call: &Call, changed: &[Changed], ids: &Ids)
     // The states are locked before the log is written, so that of two writers of a dataset the
     // second one sees all that the first one wrote.
     let known = state_store::lock(tx, &datasets).await?;
-    store::upsert_log(tx, &rows).await?;
-    state_store::refresh(tx, &known, call.now()).await?;
+    state_store::write(tx, call, &known, &rows).await?;
     let relinked = changed.iter().filter(|changed| changed.relinked);
     link::link(tx, relinked.map(|changed| &changed.run), &ids).await
 }

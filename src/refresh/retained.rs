@@ -67,7 +67,7 @@ pub(super) async fn keep(
 }
 
 /// The runs that a state names, as far as it knows them.
-fn remembered(state: &State) -> Result<DatasetRuns> {
+pub(super) fn remembered(state: &State) -> Result<DatasetRuns> {
     let run = |run_id: Uuid, at: Option<DateTime<Utc>>, run_state| RunRow {
         run_id,
         effective_at: at.unwrap_or_default(),

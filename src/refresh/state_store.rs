@@ -1,4 +1,7 @@
-//! The refresh states, recomputed from the log by the writer that changed it.
+//! The log and the refresh states, brought up to what was reported by the writer that changed it.
+//!
+//! What a state knows and what changed tell nearly always what the state is now. Where they do not, the log
+//! is asked, which has it all.
 
 use std::collections::HashMap;
 
@@ -10,13 +13,15 @@ use super::{
     model::{DatasetRuns, RefreshState, RunRow, RunState, WatermarkOrigin},
     repository::State,
     retained,
+    store::LogRecord,
 };
 use crate::{
+    call::Call,
     db::{FromRow, TenantTx, records},
     error::{Error, Result},
     freshness::{
         loader::AppliedPolicies,
-        model::{Policy, Timing},
+        model::{Policy, PolicyKey, Timing},
     },
 };
 
@@ -84,24 +89,63 @@ pub(super) async fn lock(tx: &TenantTx, datasets: &[Uuid]) -> Result<Vec<State>>
     Ok(tx.query_sql(LOCK, [datasets.to_vec().into()]).await?)
 }
 
-/// Brings locked refresh states up to what the log says. Statements of their own read the log and
-/// the policies, and so with snapshots of their own: what another writer committed before it gave up
-/// the lock is seen.
-pub(super) async fn refresh(tx: &TenantTx, known: &[State], now: DateTime<Utc>) -> Result<()> {
-    let locked: Vec<_> = known.iter().map(|state| state.dataset_id).collect();
-    let policies = AppliedPolicies::read(tx, &locked).await?;
-    let mut runs = deciding(tx, &locked).await?;
+/// Writes rows of the log, at the place that [`move_log`](super::store::move_log) left them in, and brings the
+/// locked states of their datasets up to them: in one statement, where the log need not be asked.
+///
+/// Whatever is read is read after the states were locked, by statements of their own, and so with snapshots of
+/// their own: what another writer committed before it gave up the lock is seen.
+pub(super) async fn write(
+    tx: &TenantTx,
+    call: &Call,
+    known: &[State],
+    log: &[LogRecord<'_>],
+) -> Result<()> {
+    let policy = |state: &State| {
+        let (policy_id, version) = state.policy_id.zip(state.policy_version)?;
+        Some(PolicyKey { policy_id, version })
+    };
+    let policies = AppliedPolicies::read(tx, call, known.iter().filter_map(policy)).await?;
+    let (mut runs, mut unknown) = (HashMap::new(), Vec::new());
+    for state in known {
+        match after(state, log)? {
+            Some(decide) => drop(runs.insert(state.dataset_id, decide)),
+            None => unknown.push(state.clone()),
+        }
+    }
+    let mut log = log;
+    if !unknown.is_empty() {
+        tx.execute_sql(WRITE, [records(log)?, records::<StateRecord>(&[])?, call.now().into()])
+            .await?;
+        log = &[];
+        runs.extend(as_logged(tx, &unknown).await?);
+    }
+    let states: Vec<_> = known
+        .iter()
+        .map(|of| {
+            let state = RefreshState::of(&runs.remove(&of.dataset_id).unwrap_or_default());
+            let policy = policy(of).and_then(|key| policies.of(key));
+            StateRecord::of(of.dataset_id, &state, policy)
+        })
+        .collect();
+    tx.execute_sql(WRITE, [records(log)?, records(&states)?, call.now().into()]).await?;
+    Ok(())
+}
+
+/// The runs that decide a dataset's state once these rows are in its log, if its state as it is tells.
+fn after(state: &State, log: &[LogRecord<'_>]) -> Result<Option<DatasetRuns>> {
+    let mut runs = retained::remembered(state)?;
+    let own = log.iter().filter(|row| row.dataset_id() == state.dataset_id);
+    let whole = own.map(LogRecord::run).all(|run| runs.absorb(run));
+    Ok(whole.then_some(runs))
+}
+
+/// The runs that decide these states, as the log says.
+async fn as_logged(tx: &TenantTx, known: &[State]) -> Result<HashMap<Uuid, DatasetRuns>> {
+    let datasets: Vec<_> = known.iter().map(|state| state.dataset_id).collect();
+    let mut runs = deciding(tx, &datasets).await?;
     retained::keep(tx, known, &mut runs).await?;
     count_failures(tx, &mut runs).await?;
-    let rows = locked
-        .iter()
-        .map(|dataset_id| {
-            let state = RefreshState::of(&runs.remove(dataset_id).unwrap_or_default());
-            StateRecord::of(*dataset_id, &state, policies.of(*dataset_id))
-        })
-        .collect::<Vec<_>>();
-    tx.execute_sql(UPDATE, [records(&rows)?, now.into()]).await?;
-    Ok(())
+    Ok(runs)
 }
 
 async fn deciding(tx: &TenantTx, datasets: &[Uuid]) -> Result<HashMap<Uuid, DatasetRuns>> {
@@ -203,7 +247,27 @@ impl StateRecord {
     }
 }
 
-const UPDATE: &str = "
+const WRITE: &str = "
+WITH logged AS (
+INSERT INTO dataset_run_log AS log
+  (tenant_id, dataset_id, effective_at, run_id, job_namespace, job_name, state, started_at, ended_at,
+   row_count, byte_count, file_count, source_watermark, source_watermark_origin, conflict,
+   error_message)
+SELECT current_tenant(), dataset_id, effective_at, run_id, job_namespace, job_name, state, started_at,
+       ended_at, row_count, byte_count, file_count, source_watermark, source_watermark_origin, conflict,
+       error_message
+  FROM jsonb_to_recordset($1) AS new (
+    dataset_id uuid, effective_at timestamptz, run_id uuid, job_namespace text, job_name text,
+    state text, started_at timestamptz, ended_at timestamptz, row_count bigint, byte_count bigint,
+    file_count bigint, source_watermark timestamptz, source_watermark_origin text, conflict boolean,
+    error_message text)
+ON CONFLICT (tenant_id, dataset_id, effective_at, run_id) DO UPDATE SET
+  state = excluded.state, started_at = excluded.started_at, ended_at = excluded.ended_at,
+  row_count = excluded.row_count, byte_count = excluded.byte_count,
+  file_count = excluded.file_count, source_watermark = excluded.source_watermark,
+  source_watermark_origin = excluded.source_watermark_origin,
+  conflict = excluded.conflict, error_message = excluded.error_message
+)
 UPDATE dataset_refresh_state s SET
   status = new.status, last_success_at = new.last_success_at,
   last_success_run_id = new.last_success_run_id, last_run_id = new.last_run_id,
@@ -213,8 +277,8 @@ UPDATE dataset_refresh_state s SET
   last_failure_at = new.last_failure_at, last_failure_run_id = new.last_failure_run_id,
   consecutive_failures = new.consecutive_failures,
   freshness_basis = new.freshness_basis, warn_at = new.warn_at, stale_at = new.stale_at,
-  updated_at = $2
-FROM jsonb_to_recordset($1) AS new (
+  updated_at = $3
+FROM jsonb_to_recordset($2) AS new (
   dataset_id uuid, status text, last_success_at timestamptz, last_success_run_id uuid,
   last_run_id uuid, last_run_at timestamptz, last_run_state text, running_since timestamptz,
   row_count bigint, byte_count bigint, source_watermark timestamptz, source_watermark_origin text,

@@ -9,7 +9,7 @@ use sea_orm::JsonValue;
 use serde::Serialize;
 use uuid::Uuid;
 
-use super::model::{ContentHash, Event, OutputFold, RunFold, WatermarkOrigin};
+use super::model::{ContentHash, Event, OutputFold, RunFold, RunRow, RunState, WatermarkOrigin};
 use crate::{
     db::{FromRow, TenantTx, records},
     error::{Error, Result},
@@ -212,6 +212,10 @@ pub(super) async fn move_log(tx: &TenantTx, moved: &[Moved]) -> Result<()> {
 /// One row of the log.
 #[derive(Serialize)]
 pub(super) struct LogRecord<'a> {
+    #[serde(skip)]
+    run_state: RunState,
+    #[serde(skip)]
+    origin: Option<WatermarkOrigin>,
     dataset_id: Uuid,
     effective_at: DateTime<Utc>,
     run_id: Uuid,
@@ -234,6 +238,8 @@ impl<'a> LogRecord<'a> {
     pub(super) fn of(run: &'a RunFold, dataset_id: Uuid, output: &OutputFold) -> Self {
         let statistics = output.statistics();
         Self {
+            run_state: run.state(),
+            origin: output.source_watermark_origin(),
             dataset_id,
             effective_at: run.effective_at(),
             run_id: run.run_id(),
@@ -251,30 +257,23 @@ impl<'a> LogRecord<'a> {
             error_message: run.error_message(),
         }
     }
-}
 
-const UPSERT_LOG: &str = "
-INSERT INTO dataset_run_log AS log
-  (tenant_id, dataset_id, effective_at, run_id, job_namespace, job_name, state, started_at, ended_at,
-   row_count, byte_count, file_count, source_watermark, source_watermark_origin, conflict,
-   error_message)
-SELECT current_tenant(), dataset_id, effective_at, run_id, job_namespace, job_name, state, started_at,
-       ended_at, row_count, byte_count, file_count, source_watermark, source_watermark_origin, conflict,
-       error_message
-  FROM jsonb_to_recordset($1) AS new (
-    dataset_id uuid, effective_at timestamptz, run_id uuid, job_namespace text, job_name text,
-    state text, started_at timestamptz, ended_at timestamptz, row_count bigint, byte_count bigint,
-    file_count bigint, source_watermark timestamptz, source_watermark_origin text, conflict boolean,
-    error_message text)
-ON CONFLICT (tenant_id, dataset_id, effective_at, run_id) DO UPDATE SET
-  state = excluded.state, started_at = excluded.started_at, ended_at = excluded.ended_at,
-  row_count = excluded.row_count, byte_count = excluded.byte_count,
-  file_count = excluded.file_count, source_watermark = excluded.source_watermark,
-  source_watermark_origin = excluded.source_watermark_origin,
-  conflict = excluded.conflict, error_message = excluded.error_message";
+    /// The dataset.
+    pub(super) const fn dataset_id(&self) -> Uuid {
+        self.dataset_id
+    }
 
-/// Writes rows of the log, at the place that [`move_log`] left them in.
-pub(super) async fn upsert_log(tx: &TenantTx, rows: &[LogRecord<'_>]) -> Result<()> {
-    tx.execute_sql(UPSERT_LOG, [records(rows)?]).await?;
-    Ok(())
+    /// The same as far as the dataset's state follows from it.
+    pub(super) const fn run(&self) -> RunRow {
+        RunRow {
+            run_id: self.run_id,
+            effective_at: self.effective_at,
+            ended_at: self.ended_at,
+            state: self.run_state,
+            row_count: self.row_count,
+            byte_count: self.byte_count,
+            source_watermark: self.source_watermark,
+            source_watermark_origin: self.origin,
+        }
+    }
 }

@@ -29,7 +29,6 @@ use crate::{
 use task::Task;
 
 mod crowd;
-mod rows;
 mod task;
 
 /// The events could be kept nowhere: the call must not be answered.

@@ -8,7 +8,7 @@ use tokio::{
     time::{Instant, sleep_until},
 };
 
-use super::{Group, Message, crowd::Crowd, rows::rows};
+use super::{super::rows::rows, Group, Message, crowd::Crowd};
 use crate::{
     audit::{model::Event, spool::Spool},
     db::trail::TrailWriter,

@@ -96,6 +96,40 @@ impl DatasetRuns {
         later(&mut self.last_success, gone.last_success, RunRow::end);
         later(&mut self.last_failure, gone.last_failure, RunRow::end);
     }
+
+    /// Adds a run of the dataset as it is from now on, be it new or known; answers whether these are still the
+    /// runs that decide. They may not be if the run decided before and does so no longer, or if failures are
+    /// to be counted: then the log is to be asked.
+    #[must_use]
+    pub fn absorb(&mut self, run: RunRow) -> bool {
+        let same = |known: &RunRow| known.run_id == run.run_id;
+        let moved = |known: &RunRow| same(known) && run.effective_at < known.effective_at;
+        let failing = self.last_decisive().is_some_and(|known| known.state == RunState::Failed);
+        if self.last_run.as_ref().is_some_and(moved)
+            || self.last_success.as_ref().is_some_and(same)
+            || self.last_failure.as_ref().is_some_and(same)
+            || failing
+        {
+            return false;
+        }
+        let mut added = Self::default();
+        match run.state {
+            RunState::New => return true,
+            RunState::Completed => added.last_success = Some(run.clone()),
+            // The first one since the last success, if it came after that.
+            RunState::Failed => {
+                let success = self.last_success.as_ref().map(RunRow::end);
+                self.failures_since_success = i32::from(success < Some(run.end()));
+                added.last_failure = Some(run.clone());
+            }
+            RunState::Running | RunState::Aborted => {}
+        }
+        // As it was before.
+        self.last_run.take_if(|known| known.run_id == run.run_id);
+        added.last_run = Some(run);
+        self.keep(added);
+        true
+    }
 }
 
 /// The refresh state of a dataset.

@@ -140,7 +140,7 @@ fn what_redis_holds_is_shown_and_forgotten() {
         assert!(known["redis"]["memory_bytes"].as_u64().unwrap() > 100_000, "{known:#}");
         let counts = &known["instances"][0]["counts"];
         assert!(counts["requests_total{outcome=kept}"].as_f64().unwrap() >= 2.0, "{known:#}");
-        assert!(counts["bytes"].as_f64().unwrap() > 0.0, "{known:#}");
+        assert!(counts["bytes{of=answers}"].as_f64().unwrap() > 0.0, "{known:#}");
         let table = answer(&app, Some(&redis), &["stats"]).await;
         for line in ["instance http://", "redis\n", "  answers ", "  requests_total{outcome=kept}"]
         {

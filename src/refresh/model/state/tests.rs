@@ -155,6 +155,44 @@ proptest! {
     }
 }
 
+proptest! {
+    /// Whatever comes, in whatever order, and however a run that is known changes: the runs that decide
+    /// are those that the whole log has, or it is said that they may not be.
+    #[test]
+    fn what_is_absorbed_is_what_the_log_says(rows in rows(), then in rows()) {
+        let mut log: Vec<RunRow> = rows;
+        let mut runs = DatasetRuns::of_all(&log);
+        for row in then {
+            let known = log.iter_mut().find(|known| known.run_id == row.run_id);
+            match known {
+                // Nothing that is known of a run is ever taken back.
+                Some(known) if known.state != RunState::New && row.state == RunState::New => continue,
+                Some(known) => *known = row.clone(),
+                None => log.push(row.clone()),
+            }
+            if !runs.absorb(row) {
+                runs = DatasetRuns::of_all(&log);
+            }
+            prop_assert_eq!(RefreshState::of(&runs), RefreshState::of_all(&log));
+        }
+    }
+}
+
+#[test]
+fn the_runs_of_every_day_are_absorbed() {
+    let mut runs = DatasetRuns::default();
+    for day in 0..3 {
+        let (start, end) = (day * 100, day * 100 + 10);
+        assert!(runs.absorb(row(day as u128, start, 0, RunState::Running)));
+        assert_eq!(RefreshState::of(&runs).status, RefreshStatus::Refreshing);
+        assert!(runs.absorb(row(day as u128, start, end, RunState::Completed)));
+        assert_eq!(RefreshState::of(&runs).last_success_at, Some(at(end)));
+    }
+    assert!(runs.absorb(row(7, 400, 410, RunState::Failed)));
+    assert_eq!(RefreshState::of(&runs).consecutive_failures, 1);
+    assert!(!runs.absorb(row(8, 500, 510, RunState::Failed)), "the log counts them");
+}
+
 fn state(rows: &[RunRow]) -> RefreshState {
     RefreshState::of(&DatasetRuns::of_all(rows))
 }
