@@ -11,7 +11,7 @@
 //! ```
 //!
 //! A feature (`dataset`, `refresh`, `freshness`, `breach`, `change`, `history`, `lineage`, `audit`,
-//! `evidence`) reaches another only through its loader or its model. Two exceptions: the graph is one, so
+//! `evidence`, `schema`) reaches another only through its loader or its model. Two exceptions: the graph is one, so
 //! `graphql.rs` and `mutation.rs` may use the GraphQL types of another feature (a dataset has runs, a run has datasets); and every change is
 //! audited, so all of them may use `audit`. `model` files are pure: no database, no GraphQL.
 //! A test (`tests/it/architecture.rs`) reads the sources and fails on any other arrow.
@@ -45,5 +45,6 @@ pub mod objects;
 pub mod outbound;
 pub mod refresh;
 pub mod retention;
+pub mod schema;
 pub mod telemetry;
 pub mod wire;

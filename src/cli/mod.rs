@@ -77,7 +77,7 @@ enum Command {
     Token(token::Arguments),
     /// Look at the settings.
     Config(config::Arguments),
-    /// Show the schema of the GraphQL API.
+    /// Print the schema of the GraphQL API, or check and compare schemas of data.
     Schema(schema::Arguments),
     /// Send what another tool found to a running service.
     Import(import::Arguments),
@@ -129,10 +129,7 @@ async fn run(Cli { common, command }: Cli) -> Result<(), Failure> {
         Command::Migrate(arguments) => migrate::run(&common, arguments).await,
         Command::Token(arguments) => token::run(&common, &arguments),
         Command::Config(arguments) => config::run(&common, &arguments),
-        Command::Schema(arguments) => {
-            schema::run(&arguments);
-            Ok(())
-        }
+        Command::Schema(arguments) => schema::run(&arguments),
         Command::Import(arguments) => import::run(arguments).await,
         Command::Retain(arguments) => {
             retain::run(&common, &arguments, retain::What::Everything).await

@@ -3,7 +3,7 @@
 
 use std::{collections::BTreeSet, path::Path};
 
-const FEATURES: [&str; 9] = [
+const FEATURES: [&str; 10] = [
     "audit",
     "breach",
     "change",
@@ -13,6 +13,7 @@ const FEATURES: [&str; 9] = [
     "history",
     "lineage",
     "refresh",
+    "schema",
 ];
 const LONGEST: usize = 600;
 

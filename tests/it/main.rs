@@ -60,6 +60,8 @@ mod rest;
 #[cfg(test)]
 mod retention;
 #[cfg(test)]
+mod schemas;
+#[cfg(test)]
 mod sdl;
 #[cfg(test)]
 mod secrets;

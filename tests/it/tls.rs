@@ -36,7 +36,7 @@ impl Drop for Server {
 }
 
 /// Makes a certificate authority in `folder/ca.pem` and a server certificate for `name`.
-fn certificates(folder: &Path, name: &str) {
+pub fn certificates(folder: &Path, name: &str) {
     let mut authority = CertificateParams::new(Vec::new()).unwrap();
     authority.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
     let authority = CertifiedIssuer::self_signed(authority, KeyPair::generate().unwrap()).unwrap();

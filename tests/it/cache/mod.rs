@@ -1,5 +1,6 @@
 //! Answers that are kept: who gets them, until when, and what is told of it.
 
+mod encrypted;
 mod failing;
 mod history;
 mod kept;
