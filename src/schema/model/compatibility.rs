@@ -2,32 +2,25 @@
 
 use super::name::VersionNumber;
 
-/// What a schema promises to those who read and write by it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Compatibility {
-    /// The new version reads what the last one wrote: upgrade readers first.
-    Backward,
-    /// The new version reads what any earlier one wrote.
-    BackwardTransitive,
-    /// The last version reads what the new one writes: upgrade writers first.
-    Forward,
-    /// Every earlier version reads what the new one writes.
-    ForwardTransitive,
-    /// Both ways with the last version: upgrade in any order.
-    Full,
-    /// Both ways with every earlier version.
-    FullTransitive,
-    /// Nothing is promised.
-    None,
+crate::wire::wire_enum! {
+    /// What a schema promises to those who read and write by it.
+    pub enum Compatibility {
+        /// The new version reads what the last one wrote: upgrade readers first.
+        Backward = "BACKWARD",
+        /// The new version reads what any earlier one wrote.
+        BackwardTransitive = "BACKWARD_TRANSITIVE",
+        /// The last version reads what the new one writes: upgrade writers first.
+        Forward = "FORWARD",
+        /// Every earlier version reads what the new one writes.
+        ForwardTransitive = "FORWARD_TRANSITIVE",
+        /// Both ways with the last version: upgrade in any order.
+        Full = "FULL",
+        /// Both ways with every earlier version.
+        FullTransitive = "FULL_TRANSITIVE",
+        /// Nothing is promised.
+        None = "NONE",
+    }
 }
-
-/// A text that is none of the seven.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error(
-    "compatibility is BACKWARD, BACKWARD_TRANSITIVE, FORWARD, FORWARD_TRANSITIVE, FULL, \
-     FULL_TRANSITIVE or NONE"
-)]
-pub struct InvalidCompatibility;
 
 /// Which of the two is the reader.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -59,39 +52,6 @@ impl Check {
 }
 
 impl Compatibility {
-    /// All of them.
-    pub const ALL: [Self; 7] = [
-        Self::Backward,
-        Self::BackwardTransitive,
-        Self::Forward,
-        Self::ForwardTransitive,
-        Self::Full,
-        Self::FullTransitive,
-        Self::None,
-    ];
-
-    /// As it is written.
-    #[must_use]
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Backward => "BACKWARD",
-            Self::BackwardTransitive => "BACKWARD_TRANSITIVE",
-            Self::Forward => "FORWARD",
-            Self::ForwardTransitive => "FORWARD_TRANSITIVE",
-            Self::Full => "FULL",
-            Self::FullTransitive => "FULL_TRANSITIVE",
-            Self::None => "NONE",
-        }
-    }
-
-    /// The one that is written so.
-    ///
-    /// # Errors
-    /// [`InvalidCompatibility`] if none is.
-    pub fn parse(text: &str) -> Result<Self, InvalidCompatibility> {
-        Self::ALL.into_iter().find(|mode| mode.as_str() == text).ok_or(InvalidCompatibility)
-    }
-
     const fn directions(self) -> &'static [Direction] {
         match self {
             Self::Backward | Self::BackwardTransitive => &[Direction::NewReadsOld],
@@ -128,11 +88,11 @@ mod tests {
     #[test]
     fn the_seven_names_are_confluents() {
         for mode in Compatibility::ALL {
-            assert_eq!(Compatibility::parse(mode.as_str()), Ok(mode));
+            assert_eq!(mode.as_str().parse(), Ok(*mode));
         }
         for wrong in ["", "backward", "BACKWARD ", "BACKWARDTRANSITIVE", "none", "FULL-TRANSITIVE"]
         {
-            assert_eq!(Compatibility::parse(wrong), Err(InvalidCompatibility), "{wrong:?}");
+            assert!(wrong.parse::<Compatibility>().is_err(), "{wrong:?}");
         }
     }
 

@@ -18,90 +18,65 @@ use super::verdict::Verdict;
 /// The longest reason that is kept, in bytes.
 pub const MAX_REASON: usize = 2_000;
 
-/// Where a version is in its life.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum State {
-    /// Being written.
-    Draft,
-    /// Put forward, and frozen.
-    Proposed,
-    /// In use.
-    Active,
-    /// In use still, and not to be taken up.
-    Deprecated,
-    /// Out of use, for good.
-    Retired,
+crate::wire::wire_enum! {
+    /// Where a version is in its life.
+    pub enum State {
+        /// Being written.
+        Draft = "DRAFT",
+        /// Put forward, and frozen.
+        Proposed = "PROPOSED",
+        /// In use.
+        Active = "ACTIVE",
+        /// In use still, and not to be taken up.
+        Deprecated = "DEPRECATED",
+        /// Out of use, for good.
+        Retired = "RETIRED",
+    }
 }
 
-/// Who sees it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Visibility {
-    /// Its tenant.
-    Private,
-    /// Everybody.
-    Public,
+crate::wire::wire_enum! {
+    /// Who sees it.
+    pub enum Visibility {
+        /// Its tenant.
+        Private = "PRIVATE",
+        /// Everybody.
+        Public = "PUBLIC",
+    }
 }
 
-/// What is asked for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Kind {
-    /// Take it into use.
-    Activate,
-    /// Discourage it.
-    Deprecate,
-    /// Take it back into use.
-    Reactivate,
-    /// Take it out of use.
-    Retire,
-    /// Show it to everybody.
-    Expose,
+crate::wire::wire_enum! {
+    /// What is asked for.
+    pub enum Kind {
+        /// Take it into use.
+        Activate = "ACTIVATE",
+        /// Discourage it.
+        Deprecate = "DEPRECATE",
+        /// Take it back into use.
+        Reactivate = "REACTIVATE",
+        /// Take it out of use.
+        Retire = "RETIRE",
+        /// Show it to everybody.
+        Expose = "EXPOSE",
+    }
 }
 
-/// What became of a request.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Status {
-    /// Nobody has decided yet.
-    Open,
-    /// Granted.
-    Approved,
-    /// Refused by somebody else.
-    Rejected,
-    /// Taken back by who made it.
-    Withdrawn,
-    /// Nobody decided in time.
-    Expired,
-    /// Another request took its place.
-    Superseded,
+crate::wire::wire_enum! {
+    /// What became of a request.
+    pub enum Status {
+        /// Nobody has decided yet.
+        Open = "OPEN",
+        /// Granted.
+        Approved = "APPROVED",
+        /// Refused by somebody else.
+        Rejected = "REJECTED",
+        /// Taken back by who made it.
+        Withdrawn = "WITHDRAWN",
+        /// Nobody decided in time.
+        Expired = "EXPIRED",
+        /// Another request took its place.
+        Superseded = "SUPERSEDED",
+    }
 }
-
-macro_rules! written {
-    ($type:ty: $($variant:ident = $text:literal),+ $(,)?) => {
-        impl $type {
-            /// All of them.
-            pub const ALL: &'static [Self] = &[$(Self::$variant),+];
-
-            /// As it is written.
-            #[must_use]
-            pub const fn as_str(self) -> &'static str {
-                match self { $(Self::$variant => $text),+ }
-            }
-
-            /// The one that is written so, if one is.
-            #[must_use]
-            pub fn parse(text: &str) -> Option<Self> {
-                Self::ALL.iter().copied().find(|one| one.as_str() == text)
-            }
-        }
-    };
-}
-
-written!(State: Draft = "DRAFT", Proposed = "PROPOSED", Active = "ACTIVE",
-    Deprecated = "DEPRECATED", Retired = "RETIRED");
-written!(Visibility: Private = "PRIVATE", Public = "PUBLIC");
-written!(Kind: Activate = "ACTIVATE", Deprecate = "DEPRECATE", Reactivate = "REACTIVATE",
-    Retire = "RETIRE", Expose = "EXPOSE");
-written!(Status: Open = "OPEN", Approved = "APPROVED", Rejected = "REJECTED",
-    Withdrawn = "WITHDRAWN", Expired = "EXPIRED", Superseded = "SUPERSEDED");
 
 impl State {
     /// Whether what it says may still be changed.

@@ -2,26 +2,15 @@
 
 use std::fmt;
 
-/// Whether data written with one schema can be read with another.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Verdict {
-    /// Every value that the writer's schema accepts can be read.
-    Compatible,
-    /// It cannot be told.
-    Unknown,
-    /// Some value cannot be read.
-    Incompatible,
-}
-
-impl Verdict {
-    /// As it is written.
-    #[must_use]
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Compatible => "COMPATIBLE",
-            Self::Unknown => "UNKNOWN",
-            Self::Incompatible => "INCOMPATIBLE",
-        }
+crate::wire::wire_enum! {
+    /// Whether data written with one schema can be read with another.
+    pub enum Verdict {
+        /// Every value that the writer's schema accepts can be read.
+        Compatible = "COMPATIBLE",
+        /// It cannot be told.
+        Unknown = "UNKNOWN",
+        /// Some value cannot be read.
+        Incompatible = "INCOMPATIBLE",
     }
 }
 

@@ -174,11 +174,11 @@ fn an_unknown_compatibility_is_overridden_with_a_reason() {
 #[test]
 fn names_are_read_as_they_are_written() {
     for &state in State::ALL {
-        assert_eq!(State::parse(state.as_str()), Some(state));
+        assert_eq!(state.as_str().parse(), Ok(state));
         assert_eq!(state.may_change_content().is_ok(), state == State::Draft);
     }
     for &kind in Kind::ALL {
-        assert_eq!(Kind::parse(kind.as_str()), Some(kind));
+        assert_eq!(kind.as_str().parse(), Ok(kind));
     }
-    assert_eq!(Status::parse("open"), None);
+    assert!("open".parse::<Status>().is_err());
 }
