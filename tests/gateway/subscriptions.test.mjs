@@ -41,21 +41,21 @@ const names = async (items, count) => {
 
 const datasets = JSON.parse(process.env.DRR_DATASETS).map((dataset) => dataset.name);
 
-test('graphql-ws is told from the beginning, and of what happens meanwhile', async () => {
+test('graphql-ws is told from the beginning, and of what happens meanwhile', async (t) => {
   const client = createWs({
     url: url.replace('http', 'ws'),
     connectionParams: { authorization },
     retryAttempts: 0,
   });
+  t.after(() => client.dispose());
   const items = client.iterate({ query, variables: { after: beginning } });
   const told = names(items, datasets.length + 1);
   await register('from_ws');
   const seen = (await told).map((item) => item.dataset.name);
   assert.deepEqual(seen, [...datasets, 'from_ws']);
-  await client.dispose();
 });
 
-test('graphql-ws goes on after the last cursor when its connection breaks', async () => {
+test('graphql-ws goes on after the last cursor when its connection breaks', async (t) => {
   let socket;
   let after = beginning;
   const seen = [];
@@ -68,6 +68,7 @@ test('graphql-ws goes on after the last cursor when its connection breaks', asyn
     retryWait: async () => {},
     on: { connected: (connected) => (socket = connected) },
   });
+  t.after(() => client.dispose());
   await new Promise((done, failed) => {
     client.subscribe(
       { query, get variables() { return { after }; } },
@@ -75,7 +76,7 @@ test('graphql-ws goes on after the last cursor when its connection breaks', asyn
         next: ({ data }) => {
           after = data.freshnessChanged.cursor;
           seen.push(data.freshnessChanged.dataset.name);
-          if (seen.length === datasets.length) return done();
+          if (seen.length >= datasets.length) return done();
           broken += 1;
           client.terminate();
         },
@@ -85,11 +86,11 @@ test('graphql-ws goes on after the last cursor when its connection breaks', asyn
     );
   });
   assert.ok(socket && broken > 0);
-  assert.deepEqual(seen, datasets);
-  await client.dispose();
+  // What comes behind them may be there already.
+  assert.deepEqual(seen, [...datasets, 'from_ws'].slice(0, seen.length));
 });
 
-test('graphql-ws gives up on a token that is none, and asks again when it may', async () => {
+test('graphql-ws gives up on a token that is none, and asks again when it may', async (t) => {
   let asked = 0;
   const client = createWs({
     url: url.replace('http', 'ws'),
@@ -101,31 +102,31 @@ test('graphql-ws gives up on a token that is none, and asks again when it may', 
     shouldRetry: (event) => event.code === 4403,
     retryWait: async () => {},
   });
+  t.after(() => client.dispose());
   const [first] = await names(client.iterate({ query, variables: { after: beginning } }), 1);
   assert.equal(first.dataset.name, datasets[0]);
   assert.equal(asked, 2, '4403 is not fatal: a client comes back with a new token');
-  await client.dispose();
 });
 
-test('graphql-ws reports what is wrong with a document', async () => {
+test('graphql-ws reports what is wrong with a document', async (t) => {
   const client = createWs({ url: url.replace('http', 'ws'), connectionParams: { authorization } });
+  t.after(() => client.dispose());
   const items = client.iterate({ query: 'subscription { nothing }' });
   await assert.rejects(items.next(), (errors) => errors[0].extensions.code === 'BAD_USER_INPUT');
-  await client.dispose();
 });
 
-test('graphql-sse is told from the beginning, and of what happens meanwhile', async () => {
+test('graphql-sse is told from the beginning, and of what happens meanwhile', async (t) => {
   const client = createSse({ url, headers: { authorization }, retryAttempts: 0 });
+  t.after(() => client.dispose());
   const items = client.iterate({ query, variables: { after: beginning } });
   const told = names(items, datasets.length + 2);
   await register('from_sse');
   const seen = (await told).map((item) => item.dataset.name);
   assert.deepEqual(seen, [...datasets, 'from_ws', 'from_sse']);
-  client.dispose();
 });
 
-test('graphql-sse is refused without a token', async () => {
+test('graphql-sse is refused without a token', async (t) => {
   const client = createSse({ url, headers: { authorization: 'Bearer nonsense' }, retryAttempts: 0 });
+  t.after(() => client.dispose());
   await assert.rejects(client.iterate({ query }).next());
-  client.dispose();
 });
