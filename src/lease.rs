@@ -11,7 +11,7 @@ use std::time::Duration;
 use futures::future::BoxFuture;
 use tokio::{
     task::JoinSet,
-    time::{Instant, MissedTickBehavior, interval, timeout},
+    time::{Instant, MissedTickBehavior, interval, sleep, timeout},
 };
 use tokio_util::sync::CancellationToken;
 
@@ -69,6 +69,25 @@ impl Work {
     async fn end(mut self) {
         self.stop.cancel();
         while self.tasks.join_next().await.is_some() {}
+    }
+}
+
+/// How long what comes is gathered after a pass over what came before: the longer that took, the longer. So
+/// whoever has much to do takes more at once, and whoever has little is quick.
+#[derive(Debug, Clone, Copy)]
+pub struct Gathering {
+    /// At least.
+    pub least: Duration,
+    /// At most.
+    pub most: Duration,
+    /// Within these, so many times as long as the pass.
+    pub times: u32,
+}
+
+impl Gathering {
+    /// Waits after a pass that began at `begun`.
+    pub async fn after(self, begun: Instant) {
+        sleep((begun.elapsed() * self.times).clamp(self.least, self.most)).await;
     }
 }
 

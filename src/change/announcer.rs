@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use chrono::{DateTime, TimeDelta, Utc};
 use futures::{FutureExt, StreamExt, stream};
-use tokio::time::{Instant, sleep};
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::{
@@ -23,7 +23,7 @@ use crate::{
         operator::{self, Due, DueTenant},
     },
     error::Result,
-    lease,
+    lease::{self, Gathering},
 };
 
 /// Marks that one transaction takes, at most.
@@ -32,12 +32,9 @@ const MARKS: u32 = 500;
 const CHUNK: u32 = 5_000;
 /// Tenants at once.
 const TENANTS_AT_ONCE: usize = 4;
-/// How long commits are gathered after a pass over those before: what happens meanwhile is announced
-/// by one transaction, however much it is. After a pass that took long so many times longer than it, up to
-/// the most: when there is much to do, less of it is for being quick.
-const GATHERED_FOR: Duration = Duration::from_millis(25);
-const GATHERED_FOR_MOST: Duration = Duration::from_millis(100);
-const TIMES_A_PASS: u32 = 3;
+/// What happens meanwhile is announced by one transaction, however much it is.
+const GATHERING: Gathering =
+    Gathering { least: Duration::from_millis(25), most: Duration::from_millis(100), times: 3 };
 /// Old entries that go with new ones: more than come, so that none stay.
 const DROPPED_AT_LEAST: usize = 100;
 
@@ -93,8 +90,7 @@ impl Announcer {
                 let tenants = self.db.committed().await;
                 let begun = Instant::now();
                 self.announce_all(&tenants).await;
-                let pause = begun.elapsed() * TIMES_A_PASS;
-                sleep(pause.clamp(GATHERED_FOR, GATHERED_FOR_MOST)).await;
+                GATHERING.after(begun).await;
             }
         };
         stop.run_until_cancelled(following.boxed()).await;

@@ -197,6 +197,7 @@ impl Session {
 
     /// Begins a statement, which counts as unsettled until [`Self::settled`].
     fn begin(&mut self) -> Result<&mut PgConnection, SqlxError> {
+        metrics::counter!("drr_db_statements_total").increment(1);
         self.unsettled += 1;
         self.running = true;
         self.connection()
@@ -355,14 +356,8 @@ fn bound(
     sql: &str,
     values: impl IntoIterator<Item = Value>,
 ) -> sqlx::query::Query<'_, Postgres, SqlxValues> {
-    counted();
     let values = sea_orm::Values(values.into_iter().collect());
     sqlx::query_with(AssertSqlSafe(sql), SqlxValues(values))
-}
-
-/// Counts a statement.
-pub(super) fn counted() {
-    metrics::counter!("drr_db_statements_total").increment(1);
 }
 
 fn query_error(error: SqlxError) -> DbErr {

@@ -18,10 +18,7 @@ use sqlx::{
 use tokio::time::timeout;
 use uuid::Uuid;
 
-use super::{
-    pool::Db,
-    tenant::{TenantTx, counted},
-};
+use super::{pool::Db, tenant::TenantTx};
 use crate::{
     auth::TenantId,
     error::{Error, Result},
@@ -113,7 +110,6 @@ impl TenantTx {
     /// # Errors
     /// Whatever the database answers.
     pub async fn append_events(&self, rows: &[TrailRow<'_>]) -> Result<(), DbErr> {
-        counted();
         self.run(sqlx::query(APPEND_IN).bind(rows)).await?;
         Ok(())
     }

@@ -6,7 +6,7 @@
 use std::{sync::Arc, time::Duration};
 
 use futures::{FutureExt, StreamExt, stream};
-use tokio::time::{Instant, sleep};
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::{
@@ -21,18 +21,16 @@ use crate::{
         operator::{self, Due, DueTenant},
     },
     error::{Error, Result},
-    lease,
+    lease::{self, Gathering},
 };
 
 /// Leaves that one transaction appends at most.
 const CHUNK: u32 = 16_384;
 /// Tenants at once.
 const TENANTS_AT_ONCE: usize = 2;
-/// How long events are gathered after a pass over those before: after one that took long so many times longer
-/// than it, up to the most. A leaf costs the less the more come at once.
-const GATHERED_FOR: Duration = Duration::from_millis(200);
-const GATHERED_FOR_MOST: Duration = Duration::from_millis(800);
-const TIMES_A_PASS: u32 = 4;
+/// A leaf costs the less the more come at once.
+const GATHERING: Gathering =
+    Gathering { least: Duration::from_millis(200), most: Duration::from_millis(800), times: 4 };
 
 /// What a pass did.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -82,8 +80,7 @@ impl Sequencer {
             let tenants = self.db.appended().await;
             let begun = Instant::now();
             self.sequence_all(&tenants).await;
-            let pause = begun.elapsed() * TIMES_A_PASS;
-            sleep(pause.clamp(GATHERED_FOR, GATHERED_FOR_MOST)).await;
+            GATHERING.after(begun).await;
         }
     }
 

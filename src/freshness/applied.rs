@@ -17,19 +17,6 @@ use crate::{
     error::Result,
 };
 
-/// What a calendar names, as part of a policy `p`.
-macro_rules! with_calendars {
-    ($before:literal, $after:literal) => {
-        concat!(
-            $before,
-            " p.*, coalesce((SELECT array_agg(DISTINCT date) FROM freshness_calendar c, unnest(c.dates) AS date
-                 WHERE c.tenant_id = p.tenant_id AND c.name = ANY (p.exclude_calendars)),
-               '{}'::date[]) AS calendar_dates ",
-            $after
-        )
-    };
-}
-
 #[derive(FromRow)]
 struct Resolved {
     #[sqlx(flatten)]
@@ -37,12 +24,13 @@ struct Resolved {
     calendar_dates: Vec<NaiveDate>,
 }
 
-const POLICIES: &str = with_calendars!(
-    "SELECT",
-    "FROM freshness_policy p
-       JOIN jsonb_to_recordset($1) AS wanted (policy_id uuid, version integer)
-         USING (policy_id, version)"
-);
+const POLICIES: &str = "
+SELECT p.*, coalesce((SELECT array_agg(DISTINCT date) FROM freshness_calendar c, unnest(c.dates) AS date
+                       WHERE c.tenant_id = p.tenant_id AND c.name = ANY (p.exclude_calendars)),
+         '{}'::date[]) AS calendar_dates
+  FROM freshness_policy p
+  JOIN jsonb_to_recordset($1) AS wanted (policy_id uuid, version integer)
+    USING (policy_id, version)";
 
 #[derive(Serialize)]
 struct Wanted {
@@ -96,21 +84,16 @@ impl AppliedPolicies {
         call: &Call,
         keys: impl Iterator<Item = PolicyKey> + Clone,
     ) -> Result<Self> {
-        let mut policies = Known::new();
-        for key in keys.clone() {
-            // The dates of a calendar change, and with them what follows from the policy.
-            let lasting = |policy: &Arc<PolicyVersion>| policy.0.exclude_calendars.is_empty();
-            if let Some(policy) = call.known(&key).filter(lasting) {
-                policies.insert(key, policy);
-            }
+        // The dates of a calendar change, and with them what follows from the policy.
+        let lasting = |policy: &Arc<PolicyVersion>| policy.0.exclude_calendars.is_empty();
+        let known = |key| Some((key, call.known(&key).filter(lasting)?));
+        let mut policies: Known = keys.clone().filter_map(known).collect();
+        let mut asked = Known::new();
+        read(tx, keys.filter(|key| !policies.contains_key(key)), &mut asked).await?;
+        for (key, policy) in asked.iter().filter(|(_, policy)| lasting(policy)) {
+            call.learn(key, policy.clone());
         }
-        let known = policies.len();
-        read(tx, keys, &mut policies).await?;
-        if policies.len() > known {
-            let lasting = |policy: &Arc<PolicyVersion>| policy.0.exclude_calendars.is_empty();
-            let lasting = policies.iter().filter(|(_, policy)| lasting(policy));
-            lasting.for_each(|(key, policy)| call.learn(key, policy.clone()));
-        }
+        policies.extend(asked);
         Ok(Self(policies))
     }
 

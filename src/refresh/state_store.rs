@@ -89,7 +89,7 @@ pub(super) async fn lock(tx: &TenantTx, datasets: &[Uuid]) -> Result<Vec<State>>
     Ok(tx.query_sql(LOCK, [datasets.to_vec().into()]).await?)
 }
 
-/// Writes rows of the log, at the place that [`move_log`](super::store::move_log) left them in, and brings the
+/// Writes rows of the log, those of a dataset together, at the place that [`move_log`](super::store::move_log) left them in, and brings the
 /// locked states of their datasets up to them: in one statement, where the log need not be asked.
 ///
 /// Whatever is read is read after the states were locked, by statements of their own, and so with snapshots of
@@ -105,9 +105,12 @@ pub(super) async fn write(
         Some(PolicyKey { policy_id, version })
     };
     let policies = AppliedPolicies::read(tx, call, known.iter().filter_map(policy)).await?;
+    let rows = log.chunk_by(|one, other| one.dataset_id() == other.dataset_id());
+    let rows = rows.filter_map(|rows| Some((rows.first()?.dataset_id(), rows)));
+    let rows: HashMap<_, _> = rows.collect();
     let (mut runs, mut unknown) = (HashMap::new(), Vec::new());
     for state in known {
-        match after(state, log)? {
+        match after(state, rows.get(&state.dataset_id).copied().unwrap_or_default())? {
             Some(decide) => drop(runs.insert(state.dataset_id, decide)),
             None => unknown.push(state.clone()),
         }
@@ -132,10 +135,9 @@ pub(super) async fn write(
 }
 
 /// The runs that decide a dataset's state once these rows are in its log, if its state as it is tells.
-fn after(state: &State, log: &[LogRecord<'_>]) -> Result<Option<DatasetRuns>> {
+fn after(state: &State, rows: &[LogRecord<'_>]) -> Result<Option<DatasetRuns>> {
     let mut runs = retained::remembered(state)?;
-    let own = log.iter().filter(|row| row.dataset_id() == state.dataset_id);
-    let whole = own.map(LogRecord::run).all(|run| runs.absorb(run));
+    let whole = rows.iter().map(LogRecord::run).all(|run| runs.absorb(run));
     Ok(whole.then_some(runs))
 }
 

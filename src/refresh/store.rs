@@ -212,23 +212,19 @@ pub(super) async fn move_log(tx: &TenantTx, moved: &[Moved]) -> Result<()> {
 /// One row of the log.
 #[derive(Serialize)]
 pub(super) struct LogRecord<'a> {
-    #[serde(skip)]
-    run_state: RunState,
-    #[serde(skip)]
-    origin: Option<WatermarkOrigin>,
     dataset_id: Uuid,
     effective_at: DateTime<Utc>,
     run_id: Uuid,
     job_namespace: &'a str,
     job_name: &'a str,
-    state: &'static str,
+    state: RunState,
     started_at: Option<DateTime<Utc>>,
     ended_at: Option<DateTime<Utc>>,
     row_count: Option<i64>,
     byte_count: Option<i64>,
     file_count: Option<i64>,
     source_watermark: Option<DateTime<Utc>>,
-    source_watermark_origin: Option<&'static str>,
+    source_watermark_origin: Option<WatermarkOrigin>,
     conflict: bool,
     error_message: Option<&'a str>,
 }
@@ -238,21 +234,19 @@ impl<'a> LogRecord<'a> {
     pub(super) fn of(run: &'a RunFold, dataset_id: Uuid, output: &OutputFold) -> Self {
         let statistics = output.statistics();
         Self {
-            run_state: run.state(),
-            origin: output.source_watermark_origin(),
             dataset_id,
             effective_at: run.effective_at(),
             run_id: run.run_id(),
             job_namespace: run.job().namespace(),
             job_name: run.job().name(),
-            state: run.state().as_str(),
+            state: run.state(),
             started_at: run.started_at(),
             ended_at: run.ended_at(),
             row_count: statistics.row_count,
             byte_count: statistics.byte_count,
             file_count: statistics.file_count,
             source_watermark: output.source_watermark(),
-            source_watermark_origin: output.source_watermark_origin().map(WatermarkOrigin::as_str),
+            source_watermark_origin: output.source_watermark_origin(),
             conflict: run.conflict(),
             error_message: run.error_message(),
         }
@@ -269,11 +263,11 @@ impl<'a> LogRecord<'a> {
             run_id: self.run_id,
             effective_at: self.effective_at,
             ended_at: self.ended_at,
-            state: self.run_state,
+            state: self.state,
             row_count: self.row_count,
             byte_count: self.byte_count,
             source_watermark: self.source_watermark,
-            source_watermark_origin: self.origin,
+            source_watermark_origin: self.source_watermark_origin,
         }
     }
 }

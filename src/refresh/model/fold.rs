@@ -30,6 +30,8 @@ pub use output::{InputFold, OutputFold};
 
 crate::wire::wire_enum! {
     /// The state of a run.
+    #[derive(Serialize)]
+    #[serde(rename_all = "SCREAMING_SNAKE_CASE")]
     pub enum RunState {
         /// Nothing is known of its state: there are only OTHER events.
         New = "NEW",

@@ -8,6 +8,7 @@ use std::str::FromStr;
 use std::sync::Arc;
 
 use super::content::ContentHash;
+use crate::auth::TenantId;
 
 /// The longest text that can be a name: `tenant.` and three parts of 63 with two dots.
 const MAX_LENGTH: usize = 7 + 3 * 63 + 2;
@@ -39,7 +40,7 @@ pub enum InvalidName {
 /// are. To add a part, add its rule to [`Self::parse`] and its length to `MAX_LENGTH`.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct SchemaName {
-    code: Arc<str>,
+    tenant: TenantId,
     domain: Arc<str>,
     name: Arc<str>,
 }
@@ -68,22 +69,20 @@ impl SchemaName {
     /// # Errors
     /// [`InvalidName`]: the first part that is wrong.
     pub fn new(code: &str, domain: &str, name: &str) -> Result<Self, InvalidName> {
-        if !is_code(code) {
-            return Err(InvalidName::Code);
-        }
+        let tenant = TenantId::parse(code).map_err(|_| InvalidName::Code)?;
         if !is_word(domain) || domain.bytes().any(|byte| byte.is_ascii_uppercase()) {
             return Err(InvalidName::Domain);
         }
         if !is_word(name) {
             return Err(InvalidName::Name);
         }
-        Ok(Self { code: code.into(), domain: domain.into(), name: name.into() })
+        Ok(Self { tenant, domain: domain.into(), name: name.into() })
     }
 
     /// The code of the tenant that it belongs to.
     #[must_use]
     pub fn code(&self) -> &str {
-        &self.code
+        self.tenant.as_str()
     }
 
     /// The domain within the tenant.
@@ -102,7 +101,7 @@ impl SchemaName {
     /// prefix is the start of another's.
     #[must_use]
     pub fn tenant_prefix(&self) -> String {
-        format!("schemas/tenant-{}/", self.code)
+        format!("schemas/tenant-{}/", self.tenant)
     }
 
     /// The key of the object that holds a version's content.
@@ -118,12 +117,6 @@ impl SchemaName {
     }
 }
 
-/// `[a-z0-9][a-z0-9-]{1,62}`, as tenants' codes are everywhere.
-fn is_code(text: &str) -> bool {
-    let allowed = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
-    (2..=63).contains(&text.len()) && text.bytes().all(allowed) && !text.starts_with('-')
-}
-
 /// `[A-Za-z][A-Za-z0-9_-]{0,62}`
 fn is_word(text: &str) -> bool {
     let allowed = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'_' || byte == b'-';
@@ -134,7 +127,7 @@ fn is_word(text: &str) -> bool {
 
 impl fmt::Display for SchemaName {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(formatter, "tenant.{}.{}.{}", self.code, self.domain, self.name)
+        write!(formatter, "tenant.{}.{}.{}", self.tenant, self.domain, self.name)
     }
 }
 

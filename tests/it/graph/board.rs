@@ -5,6 +5,7 @@ use std::sync::{
     atomic::{AtomicU64, Ordering},
 };
 
+use chrono::{DateTime, TimeDelta, Utc};
 use drr::{auth::policy::Role, clock::ManualClock};
 use metrics::{Counter, Gauge, Histogram, Key, KeyName, Metadata, Recorder, SharedString, Unit};
 use serde_json::{Value, json};
@@ -186,5 +187,34 @@ fn a_board_is_a_fixed_number_of_statements_whatever_it_shows() {
             costs.push(cost);
         }
         assert_eq!(costs[0], costs[1]);
+    });
+}
+
+/// What is known is not known for longer because something else had to be asked for meanwhile.
+#[test]
+fn a_policy_is_asked_for_again_after_its_time() {
+    run(async {
+        let graph = Graph::start().await;
+        fill(&graph, 2).await;
+        let warns_after = async || {
+            let query = "{ datasets(first: 1) { nodes {
+              freshness { warnAt } refreshState { lastSuccessAt } } } }";
+            let data = graph.read(query, json!({})).await;
+            let node = &data["datasets"]["nodes"][0];
+            let at = |value: &Value| string(value).parse::<DateTime<Utc>>().unwrap();
+            at(&node["freshness"]["warnAt"]) - at(&node["refreshState"]["lastSuccessAt"])
+        };
+        // By then nothing is known any more: `cache.seconds` is 10.
+        graph.clock.advance(TimeDelta::seconds(11));
+        graph.succeed(&["d0000"], graph.now()).await;
+        // As a database may have it that was put back to an earlier day.
+        let other = "UPDATE freshness_policy SET warn_after_seconds = 30";
+        sqlx::query(other).execute(&mut graph.app.admin().await).await.unwrap();
+        graph.clock.advance(TimeDelta::seconds(6));
+        graph.succeed(&["d0000", "d0001"], graph.now()).await;
+        assert_eq!(warns_after().await, TimeDelta::seconds(60), "it is known");
+        graph.clock.advance(TimeDelta::seconds(5));
+        graph.succeed(&["d0000"], graph.now()).await;
+        assert_eq!(warns_after().await, TimeDelta::seconds(30), "its time is over");
     });
 }
