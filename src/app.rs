@@ -40,7 +40,7 @@ use crate::{
         subgraph::Execution,
         subscription::Subscriptions,
     },
-    keys::Keys,
+    keys::{Keys, Sealed},
     lease::{self, Lease},
     live::Hub,
     objects::Objects,
@@ -275,7 +275,8 @@ impl App {
         });
         let authentication = authentication
             .waiting_at(Gate::new(limits.load))
-            .knowing(cache.as_ref().map(|cache| cache.facts.clone()));
+            .knowing(cache.as_ref().map(|cache| cache.facts.clone()))
+            .reaching(Sealed::new(vault.objects.clone(), vault.keys.clone()));
 
         let (shutdown, background) = (CancellationToken::new(), CancellationToken::new());
         let mut tasks = JoinSet::new();

@@ -21,9 +21,10 @@ use crate::{
     cache::{Fact, Facts, Lifetime},
     clock::SharedClock,
     db::{Db, Lent, Reading, TenantDb},
-    error::Result,
+    error::{Error, Result},
     gate::{Gate, Permit},
     idempotency::Attempt,
+    keys::Sealed,
 };
 
 /// See the [module](self).
@@ -43,6 +44,7 @@ pub struct Call {
     gate: Option<Gate>,
     permit: Arc<OnceCell<Permit>>,
     facts: Option<Facts>,
+    sealed: Option<Sealed>,
 }
 
 impl Call {
@@ -73,6 +75,7 @@ impl Call {
             gate: None,
             permit: Arc::default(),
             facts: None,
+            sealed: None,
         }
     }
 
@@ -103,6 +106,21 @@ impl Call {
     pub fn knowing(mut self, facts: Option<Facts>) -> Self {
         self.facts = facts;
         self
+    }
+
+    /// The call as one that reaches what is kept outside of the database.
+    #[must_use]
+    pub fn reaching(mut self, sealed: Option<Sealed>) -> Self {
+        self.sealed = sealed;
+        self
+    }
+
+    /// What is kept outside of the database, sealed.
+    ///
+    /// # Errors
+    /// [`Error::Internal`] if the call was made without it.
+    pub fn sealed(&self) -> Result<&Sealed> {
+        self.sealed.as_ref().ok_or_else(|| Error::internal("the call has no sealed objects"))
     }
 
     /// What is known under this name already.

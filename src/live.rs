@@ -35,6 +35,8 @@ crate::wire::wire_enum! {
         Runs = "runs",
         /// What happened to breaches.
         Breaches = "breaches",
+        /// What happened to schemas.
+        Schemas = "schemas",
     }
 }
 

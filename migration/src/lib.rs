@@ -28,6 +28,7 @@ mod m0014_evidence;
 mod m0015_siem;
 mod m0016_archive;
 mod m0017_append;
+mod m0018_schemas;
 mod rls;
 
 /// The list of steps, in order.
@@ -55,6 +56,7 @@ impl MigratorTrait for Migrator {
             Box::new(m0015_siem::Migration),
             Box::new(m0016_archive::Migration),
             Box::new(m0017_append::Migration),
+            Box::new(m0018_schemas::Migration),
         ]
     }
 }
@@ -74,12 +76,14 @@ pub enum GroupRole {
     Operator,
     /// Appends the events of calls to the trail, and all events to the evidence ledger.
     Ledger,
+    /// Decides about versions of schemas, and can change nothing but what follows from that.
+    Approver,
 }
 
 impl GroupRole {
     /// All of them.
-    pub const ALL: [Self; 5] =
-        [Self::Reader, Self::Writer, Self::Auditor, Self::Operator, Self::Ledger];
+    pub const ALL: [Self; 6] =
+        [Self::Reader, Self::Writer, Self::Auditor, Self::Operator, Self::Ledger, Self::Approver];
 
     const fn placeholder(self) -> &'static str {
         match self {
@@ -88,6 +92,7 @@ impl GroupRole {
             Self::Auditor => "{auditor}",
             Self::Operator => "{operator}",
             Self::Ledger => "{ledger}",
+            Self::Approver => "{approver}",
         }
     }
 

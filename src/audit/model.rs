@@ -8,7 +8,7 @@ use sha2::{Digest, Sha256};
 use uuid::Uuid;
 
 use crate::{
-    auth::TenantId,
+    auth::{TenantId, policy::Operation},
     error::{Coded, ErrorCode},
 };
 
@@ -36,6 +36,15 @@ impl Class {
             Self::Api => "API",
             Self::Schema => "SCHEMA",
         }
+    }
+
+    /// The class of what is called so.
+    #[must_use]
+    pub fn of(action: &str) -> Self {
+        // Nearly every action is of the other class, and known by its first letters.
+        let of_schemas = action.starts_with("schema")
+            && Operation::ALL.iter().any(|own| own.is_of_schemas() && own.as_str() == action);
+        if of_schemas { Self::Schema } else { Self::Api }
     }
 
     /// The class that is written so.

@@ -285,7 +285,7 @@ impl Record {
             also: Vec::new(),
             call_id: Some(self.call_id),
             calls: 1,
-            class: Class::Api,
+            class: Class::of(action),
             correlation_id: self.correlation_id.to_string(),
             dataset_id,
             document_hash: found.document_hash.map(Into::into),

@@ -133,7 +133,7 @@ where
         slot.check()?;
     }
     let input = prepare.await.map_err(Stopped::With)?;
-    let mut tx = call.db().write().await?;
+    let mut tx = begin(call, operation).await?;
     if let Some(slot) = slot {
         match slot.find(&tx, call).await? {
             Found::Nothing => {}
@@ -147,7 +147,7 @@ where
     let done = work(&tx, input).await.map_err(Stopped::With)?;
     if done.undo {
         drop(tx);
-        tx = call.db().write().await?;
+        tx = begin(call, operation).await?;
     }
     append(&tx, call, &done.entries).await?;
     let kept = slot.filter(|_| done.had_effect());
@@ -160,6 +160,18 @@ where
         slot.committed();
     }
     Ok(done.outcome)
+}
+
+/// The transaction of a change: as whoever may do what it does, and no more.
+async fn begin(call: &Call, operation: Operation) -> Result<TenantTx> {
+    match operation {
+        Operation::SchemaTransitionDecide
+        | Operation::SchemaTransitionSettle
+        | Operation::SchemaStandingSet => call.db().approve().await,
+        // What is judged changes no answer.
+        Operation::SchemaValidate => call.db().repeat().await,
+        _ => call.db().write().await,
+    }
 }
 
 /// Tells again what came of a change that was made before; that is a call like any other.

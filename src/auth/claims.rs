@@ -165,6 +165,8 @@ pub(super) struct Claims {
     pub(super) token_id: Option<String>,
     #[serde(default, deserialize_with = "present")]
     one_time: Option<bool>,
+    #[serde(default, deserialize_with = "present")]
+    pub(super) schemas: Option<Vec<String>>,
 }
 
 impl Claims {

@@ -4,6 +4,7 @@
 //! token → verifier ─┬─ claims      what the token says, read strictly
 //!                   ├─ jwks        the platform's public keys, rotating
 //!                   ├─ subject     no personal data goes further
+//!                   ├─ reach       which schemas it is for
 //!                   ├─ policy      which scopes a role's token may hold
 //!                   └─ revocation  what is refused before its time
 //!                   → Principal → policy::authorize(operation)
@@ -17,6 +18,7 @@ mod claims;
 pub mod jwks;
 pub mod policy;
 pub mod principal;
+pub mod reach;
 pub mod revocation;
 mod roles;
 pub mod signing;
@@ -26,6 +28,7 @@ pub mod verifier;
 
 pub use jwks::{JwksSource, KeySettings, KeySource};
 pub use principal::{Principal, TenantId, TokenKind};
+pub use reach::Reach;
 pub use revocation::{Revocation, RevocationList};
 pub use subject::PseudonymKey;
 pub use token_error::TokenError;

@@ -52,6 +52,28 @@ pub enum Operation {
     AuditRead,
     /// The evidence ledger of the caller's tenant: checkpoints, proofs, tiles.
     EvidenceRead,
+    /// Schemas, their versions, what these say, and what was asked and decided about them.
+    SchemaRead,
+    /// What was asked and decided about versions, and all else that happened to schemas.
+    SchemaTransitionRead,
+    /// How many schemas, versions and requests there are: numbers, and no row.
+    SchemaFiguresRead,
+    /// A new schema.
+    SchemaRegister,
+    /// Another description, owner, tag or promise of a schema.
+    SchemaUpdate,
+    /// What a version of a schema says, while it is a draft.
+    SchemaDraft,
+    /// A request for a transition of a version, and its withdrawal.
+    SchemaTransitionPropose,
+    /// A decision about such a request.
+    SchemaTransitionDecide,
+    /// The approval of a request to which somebody else has agreed beforehand.
+    SchemaTransitionSettle,
+    /// An agreement beforehand to versions of a schema that are compatible, and its end.
+    SchemaStandingSet,
+    /// Whether a text is a schema, and what a payload violates.
+    SchemaValidate,
     /// What the caller's own token says.
     MeRead,
     /// The schema of this API.
@@ -62,7 +84,7 @@ pub enum Operation {
 
 impl Operation {
     /// Every operation, once.
-    pub const ALL: [Self; 22] = [
+    pub const ALL: [Self; 33] = [
         Self::DatasetRead,
         Self::DatasetRegister,
         Self::DatasetUpdate,
@@ -82,6 +104,17 @@ impl Operation {
         Self::DbtSourcesImport,
         Self::AuditRead,
         Self::EvidenceRead,
+        Self::SchemaRead,
+        Self::SchemaTransitionRead,
+        Self::SchemaFiguresRead,
+        Self::SchemaRegister,
+        Self::SchemaUpdate,
+        Self::SchemaDraft,
+        Self::SchemaTransitionPropose,
+        Self::SchemaTransitionDecide,
+        Self::SchemaTransitionSettle,
+        Self::SchemaStandingSet,
+        Self::SchemaValidate,
         Self::MeRead,
         Self::SchemaIntrospect,
         Self::SchemaCompose,
@@ -90,7 +123,33 @@ impl Operation {
     /// Whether what it reads is another one only after a write to the tenant's rows, or by time.
     #[must_use]
     pub const fn is_of_rows(self) -> bool {
-        matches!(self, Self::DatasetRead | Self::FreshnessRead | Self::BreachRead | Self::RunRead)
+        matches!(
+            self,
+            Self::DatasetRead
+                | Self::FreshnessRead
+                | Self::BreachRead
+                | Self::RunRead
+                | Self::SchemaRead
+        )
+    }
+
+    /// Whether what is told of it in the audit trail is kept for as long as what was done to schemas. // S13
+    #[must_use]
+    pub const fn is_of_schemas(self) -> bool {
+        matches!(
+            self,
+            Self::SchemaRead
+                | Self::SchemaTransitionRead
+                | Self::SchemaFiguresRead
+                | Self::SchemaRegister
+                | Self::SchemaUpdate
+                | Self::SchemaDraft
+                | Self::SchemaTransitionPropose
+                | Self::SchemaTransitionDecide
+                | Self::SchemaTransitionSettle
+                | Self::SchemaStandingSet
+                | Self::SchemaValidate
+        )
     }
 
     /// The stable name, as the audit trail and the metrics write it.
@@ -116,6 +175,17 @@ impl Operation {
             Self::DbtSourcesImport => "dbt_sources.import",
             Self::AuditRead => "audit.read",
             Self::EvidenceRead => "evidence.read",
+            Self::SchemaRead => "schema.read",
+            Self::SchemaTransitionRead => "schema_transition.read",
+            Self::SchemaFiguresRead => "schema_figures.read",
+            Self::SchemaRegister => "schema.register",
+            Self::SchemaUpdate => "schema.update",
+            Self::SchemaDraft => "schema.draft",
+            Self::SchemaTransitionPropose => "schema_transition.propose",
+            Self::SchemaTransitionDecide => "schema_transition.decide",
+            Self::SchemaTransitionSettle => "schema_transition.settle",
+            Self::SchemaStandingSet => "schema_standing.set",
+            Self::SchemaValidate => "schema.validate",
             Self::MeRead => "me.read",
             Self::SchemaIntrospect => "schema.introspect",
             Self::SchemaCompose => "schema.compose",
@@ -194,6 +264,25 @@ const REGISTRARS: &[Grant] = &[
 ];
 const TRAIL_READERS: &[Grant] =
     &[any(Role::Auditor, Scope::ReadAudit), any(Role::TenantAdmin, Scope::ManageRefresh)];
+const SCHEMA_READERS: &[Grant] = &[
+    unscoped(Role::SchemaAdmin),
+    unscoped(Role::SchemaReader),
+    unscoped(Role::PipelineRunner),
+    unscoped(Role::GovernanceApprover),
+    unscoped(Role::TenantAdmin),
+    any(Role::Auditor, Scope::ReadAudit),
+];
+const GOVERNORS: &[Grant] = &[
+    unscoped(Role::SchemaAdmin),
+    unscoped(Role::GovernanceApprover),
+    unscoped(Role::TenantAdmin),
+    any(Role::Auditor, Scope::ReadAudit),
+];
+const OPERATORS: &[Grant] = &[unscoped(Role::Operator)];
+const SCHEMA_AUTHORS: &[Grant] = &[unscoped(Role::SchemaAdmin), unscoped(Role::TenantAdmin)];
+const APPROVERS: &[Grant] = &[unscoped(Role::GovernanceApprover)];
+const VALIDATORS: &[Grant] =
+    &[unscoped(Role::SchemaAdmin), unscoped(Role::SchemaValidator), unscoped(Role::TenantAdmin)];
 const EVERYONE: &[Grant] = &[
     unscoped(Role::Reader),
     unscoped(Role::RuntimeWriter),
@@ -229,6 +318,17 @@ pub const RULES: [Rule; Operation::ALL.len()] = [
     Rule { operation: Operation::DbtSourcesImport, grants: WRITERS },
     Rule { operation: Operation::AuditRead, grants: TRAIL_READERS },
     Rule { operation: Operation::EvidenceRead, grants: TRAIL_READERS },
+    Rule { operation: Operation::SchemaRead, grants: SCHEMA_READERS },
+    Rule { operation: Operation::SchemaTransitionRead, grants: GOVERNORS },
+    Rule { operation: Operation::SchemaFiguresRead, grants: OPERATORS },
+    Rule { operation: Operation::SchemaRegister, grants: SCHEMA_AUTHORS },
+    Rule { operation: Operation::SchemaUpdate, grants: SCHEMA_AUTHORS },
+    Rule { operation: Operation::SchemaDraft, grants: SCHEMA_AUTHORS },
+    Rule { operation: Operation::SchemaTransitionPropose, grants: SCHEMA_AUTHORS },
+    Rule { operation: Operation::SchemaTransitionDecide, grants: APPROVERS },
+    Rule { operation: Operation::SchemaTransitionSettle, grants: SCHEMA_AUTHORS },
+    Rule { operation: Operation::SchemaStandingSet, grants: APPROVERS },
+    Rule { operation: Operation::SchemaValidate, grants: VALIDATORS },
     Rule { operation: Operation::MeRead, grants: EVERYONE },
     Rule { operation: Operation::SchemaIntrospect, grants: EVERYONE },
     Rule { operation: Operation::SchemaCompose, grants: GATEWAYS },

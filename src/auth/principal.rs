@@ -4,7 +4,10 @@ use std::{fmt, sync::Arc};
 
 use chrono::{DateTime, Utc};
 
-use super::policy::{Role, ScopeSet};
+use super::{
+    policy::{Role, ScopeSet},
+    reach::Reach,
+};
 
 /// A tenant's code: `[a-z0-9][a-z0-9-]{1,62}`. Parsed once, here, against a whitelist, so that no
 /// later place has to think about separators, look-alike letters or path traversal.
@@ -76,6 +79,7 @@ pub struct Principal {
     pub(super) role: Role,
     pub(super) scopes: ScopeSet,
     pub(super) kind: TokenKind,
+    pub(super) reach: Reach,
     pub(super) token_hash: [u8; 32],
     pub(super) token_id: Option<Arc<str>>,
     pub(super) nonce: Option<[u8; 32]>,
@@ -112,6 +116,12 @@ impl Principal {
     #[must_use]
     pub const fn kind(&self) -> TokenKind {
         self.kind
+    }
+
+    /// Which schemas of its tenant the token is for.
+    #[must_use]
+    pub const fn reach(&self) -> &Reach {
+        &self.reach
     }
 
     /// SHA-256 of the token: names it without being it.

@@ -63,6 +63,8 @@ pub struct TokenRequest {
     pub lifetime: Duration,
     /// Whether it is for one use (`one_time`).
     pub one_time: bool,
+    /// Which schemas it is for (`schemas`); `None` leaves the claim out.
+    pub schemas: Option<Vec<String>>,
 }
 
 impl TokenRequest {
@@ -86,6 +88,7 @@ impl TokenRequest {
             scopes: policy::useful_scopes(role, kind),
             lifetime: maximum_lifetime(kind),
             one_time: false,
+            schemas: None,
         }
     }
 }
@@ -190,6 +193,9 @@ impl DevelopmentKey {
             }
             if request.one_time {
                 claims.insert("one_time".to_owned(), true.into());
+            }
+            if let Some(schemas) = &request.schemas {
+                claims.insert("schemas".to_owned(), schemas.clone().into());
             }
         }
         let header = json!({ "alg": "RS256", "typ": "at+jwt", "kid": self.key_id });

@@ -65,6 +65,9 @@ pub enum TokenError {
     /// A role that does not exist.
     #[error("the token's role is unknown")]
     Role,
+    /// `schemas` names what is no schema or namespace of the token's tenant, or more than its role may have.
+    #[error("the token names schemas that it cannot be for")]
+    Schemas,
     /// A scope that this role or kind of token cannot have.
     #[error("the token holds a scope that it cannot have")]
     Scope,
@@ -107,6 +110,7 @@ impl TokenError {
             Self::Tenant => "tenant",
             Self::Subject => "subject",
             Self::Role => "role",
+            Self::Schemas => "schemas",
             Self::Scope => "scope",
             Self::Revoked => "revoked",
             Self::Reused => "reused",

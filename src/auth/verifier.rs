@@ -19,6 +19,7 @@ use super::{
     jwks::{KeySource, VerificationKey},
     policy::{self, ScopeSet},
     principal::{Principal, TenantId},
+    reach::Reach,
     revocation::RevocationList,
     subject::PseudonymKey,
     token_error::TokenError,
@@ -174,6 +175,7 @@ impl TokenVerifier {
         if !policy::may_hold(role, kind, scopes) {
             return Err(TokenError::Scope);
         }
+        let reach = Reach::parse(&tenant, role, claims.schemas.as_deref())?;
         let actor = self.pseudonyms.actor(&tenant, &claims.subject);
         let principal = Principal {
             actor: actor.map_err(|_| TokenError::Subject)?,
@@ -181,6 +183,7 @@ impl TokenVerifier {
             role,
             scopes,
             kind,
+            reach,
             token_hash,
             nonce: claims.nonce()?,
             token_id: claims.token_id.map(Into::into),

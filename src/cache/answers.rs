@@ -42,10 +42,12 @@ struct Key {
 /// What is asked, and by whom.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 struct Request {
-    /// What the caller may see follows from these three.
+    /// What the caller may see follows from these four.
     role: Role,
     kind: TokenKind,
     scopes: ScopeSet,
+    /// Of which schemas.
+    reach: Option<[u8; 32]>,
     /// By which door.
     internal: bool,
     sent: [u8; 32],
@@ -58,6 +60,7 @@ impl Request {
         let hash = hash.chain_update([u8::from(self.kind == TokenKind::Machine)]);
         let hash = hash.chain_update([u8::from(self.internal)]);
         let scopes = self.scopes.iter().map(|scope| scope.to_string()).collect::<Vec<_>>();
+        let hash = hash.chain_update(self.reach.unwrap_or_default());
         hash.chain_update(scopes.join(" ")).finalize().into()
     }
 }
@@ -215,6 +218,7 @@ impl Answers {
             role: principal.role(),
             kind: principal.kind(),
             scopes: principal.scopes(),
+            reach: principal.reach().digest(),
             internal,
             sent: hash.finalize().into(),
         };

@@ -152,7 +152,10 @@ pub struct Field<T> {
 
 impl<T> Field<T> {
     /// What becomes of the field `name`, which holds `now`.
-    fn apply(self, name: &'static str, now: Option<T>) -> Result<Option<T>> {
+    ///
+    /// # Errors
+    /// [`Error::BadUserInput`] if it is both given and to be emptied.
+    pub fn apply(self, name: &'static str, now: Option<T>) -> Result<Option<T>> {
         match (self.set, self.clear) {
             (Some(_), true) => Err(Error::bad_input(name, "is both given and to be cleared")),
             (None, true) => Ok(None),

@@ -185,7 +185,7 @@ WITH guarded AS (
    WHERE c.relnamespace = $1::regnamespace AND c.relkind IN ('r', 'p')
      AND c.relname NOT IN ('idempotency_record', 'token_nonce', 'tenant_directory', 'change_mark',
                            'change_head', 'freshness_announced', 'freshness_change', 'run_event_batch',
-                           'evidence_head', 'evidence_tile', 'siem_cursor')
+                           'evidence_head', 'evidence_tile', 'siem_cursor', 'schema_event_cursor')
 ), expected (oid, relname, name, function, kind) AS (
   -- The bits of tgtype: 1 row, 2 before, 4 insert, 8 delete, 16 update, 32 truncate.
   SELECT oid, relname, 'audit_owed', 'owe_audit_event', 2 + 4 + 8 + 16 + 32 FROM guarded

@@ -51,6 +51,8 @@ impl TenantDb {
     pub(super) fn new(db: Db, principal: &Principal) -> Self {
         let reading_as = match principal.role() {
             Role::Auditor => GroupRole::Auditor,
+            // Who operates sees numbers, and no row. // S9
+            Role::Operator => GroupRole::Operator,
             _ => GroupRole::Reader,
         };
         let (tenant, commits) = (principal.tenant().clone(), Some(db.commits().clone()));
@@ -102,6 +104,15 @@ impl TenantDb {
     pub async fn write(&self) -> Result<TenantTx, Error> {
         let tells = Tells { commits: self.commits.clone(), observer: true };
         self.begin("BEGIN", GroupRole::Writer, tells).await
+    }
+
+    /// A transaction that may decide about versions of schemas, and change nothing else.
+    ///
+    /// # Errors
+    /// As for [`Self::read`].
+    pub async fn approve(&self) -> Result<TenantTx, Error> {
+        let tells = Tells { commits: self.commits.clone(), observer: true };
+        self.begin("BEGIN", GroupRole::Approver, tells).await
     }
 
     /// A transaction that writes only what follows from what was written before, and changes no answer:

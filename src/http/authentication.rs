@@ -13,6 +13,7 @@ use crate::{
     db::Db,
     error::{Error, Result},
     gate::Gate,
+    keys::Sealed,
 };
 
 /// Makes calls out of requests that bring a valid token.
@@ -23,6 +24,7 @@ pub struct Authentication {
     clock: SharedClock,
     gate: Option<Gate>,
     facts: Option<Facts>,
+    sealed: Option<Sealed>,
 }
 
 impl std::fmt::Debug for Authentication {
@@ -35,7 +37,7 @@ impl Authentication {
     /// Verifies with `verifier`, and opens `db` for whom it lets in.
     #[must_use]
     pub const fn new(verifier: Arc<TokenVerifier>, db: Db, clock: SharedClock) -> Self {
-        Self { verifier, db, clock, gate: None, facts: None }
+        Self { verifier, db, clock, gate: None, facts: None, sealed: None }
     }
 
     /// The same; calls wait at `gate` when they begin.
@@ -48,6 +50,12 @@ impl Authentication {
     #[must_use]
     pub fn knowing(self, facts: Option<Facts>) -> Self {
         Self { facts, ..self }
+    }
+
+    /// The same; calls reach what is kept outside of the database.
+    #[must_use]
+    pub fn reaching(self, sealed: Sealed) -> Self {
+        Self { sealed: Some(sealed), ..self }
     }
 
     /// The call that a request is.
@@ -71,7 +79,8 @@ impl Authentication {
         let principal = self.verifier.verify(token).await?;
         tracing::Span::current().record("tenant", principal.tenant().as_str());
         let call = Call::new(Arc::new(principal), &self.db, self.clock.clone(), record.clone())
-            .knowing(self.facts.clone());
+            .knowing(self.facts.clone())
+            .reaching(self.sealed.clone());
         Ok(match &self.gate {
             Some(gate) => call.waiting_at(gate.clone()),
             None => call,

@@ -46,6 +46,42 @@ pub struct Keys {
     masters: Arc<[MasterKey]>,
 }
 
+/// The objects of tenants, sealed; cheap to clone. An object's name is found by whoever knows the tenant.
+#[derive(Debug, Clone)]
+pub struct Sealed {
+    objects: Objects,
+    keys: Keys,
+}
+
+impl Sealed {
+    /// Those among `objects`, sealed by `keys`.
+    #[must_use]
+    pub const fn new(objects: Objects, keys: Keys) -> Self {
+        Self { objects, keys }
+    }
+
+    /// Puts an object there unless there is one of that name; it is durable when this returns.
+    ///
+    /// # Errors
+    /// [`KeyError`], or what the store answers.
+    pub async fn create(&self, tenant: &TenantId, name: &str, content: Vec<u8>) -> Result<()> {
+        let sealed = self.keys.seal(tenant, name, content).await?;
+        self.objects.create(name, sealed).await?;
+        Ok(())
+    }
+
+    /// The content of an object, if it is there.
+    ///
+    /// # Errors
+    /// [`KeyError`], or what the store answers.
+    pub async fn get(&self, tenant: &TenantId, name: &str) -> Result<Option<Vec<u8>>> {
+        match self.objects.get(name).await? {
+            Some(sealed) => self.keys.open(tenant, name, &sealed).await.map(Some),
+            None => Ok(None),
+        }
+    }
+}
+
 /// Why something was not sealed or opened.
 #[derive(Debug, thiserror::Error)]
 pub enum KeyError {

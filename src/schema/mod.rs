@@ -7,4 +7,14 @@
 //! UNKNOWN if it is too much: work is counted and not timed ([`model::verdict::Budget`]), depth and bytes are
 //! bounded.
 
+pub mod command;
+pub mod content;
+pub mod events;
+pub mod governance;
+
+pub mod loader;
+
 pub mod model;
+pub mod page;
+pub mod repository;
+mod verdicts;

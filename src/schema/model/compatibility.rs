@@ -22,6 +22,16 @@ crate::wire::wire_enum! {
     }
 }
 
+crate::wire::wire_enum! {
+    /// What an approver may override of a promise, with a reason.
+    pub enum Policy {
+        /// Only that it cannot be told whether it is kept.
+        Strict = "STRICT",
+        /// Also that it is broken.
+        Lenient = "LENIENT",
+    }
+}
+
 /// Which of the two is the reader.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Direction {

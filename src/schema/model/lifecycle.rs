@@ -12,6 +12,7 @@
 
 use chrono::{DateTime, Utc};
 
+use super::compatibility::Policy;
 use super::content::ContentHash;
 use super::verdict::Verdict;
 
@@ -157,7 +158,9 @@ pub struct Subject {
     pub content: ContentHash,
     /// How it compares with the versions that its schema's compatibility names, worked out anew.
     pub verdict: Verdict,
-    /// Whether a dataset is bound to it.
+    /// What an approver may override of that.
+    pub policy: Policy,
+    /// Whether a dataset is bound to it, or another version refers to it.
     pub in_use: bool,
 }
 
@@ -190,7 +193,8 @@ pub enum Actor<'a> {
 /// What is decided.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Decision<'a> {
-    /// Grant it. An UNKNOWN compatibility needs a reason why it is granted all the same.
+    /// Grant it. An UNKNOWN compatibility needs a reason why it is granted all the same, and so does a broken
+    /// promise of a schema whose policy is LENIENT.
     Approve {
         /// That reason.
         override_reason: Option<&'a str>,
@@ -219,7 +223,7 @@ pub struct Outcome<'a> {
     pub status: Status,
     /// Why: of a rejection, or of an override. `None` where none was needed.
     pub reason: Option<&'a str>,
-    /// That an UNKNOWN compatibility was overridden.
+    /// That a verdict that is not COMPATIBLE was overridden.
     pub overridden: bool,
 }
 
@@ -244,8 +248,10 @@ pub enum Refused {
     /// It cannot be told whether they can, and nobody says why that is all right.
     #[error("compatibility cannot be told: an approver may override this with a reason")]
     UnknownWithoutReason,
-    /// A dataset is bound to it, and the request does not say that this is known.
-    #[error("a dataset still uses the version, and the request does not acknowledge it")]
+    /// A dataset is bound to it or another version refers to it, and the request does not say that this is known.
+    #[error(
+        "a dataset or another version still uses the version, and the request does not acknowledge it"
+    )]
     InUse,
     /// Somebody decided, or it expired, or another took its place.
     #[error("the request has been decided already")]
@@ -325,7 +331,8 @@ pub fn propose(
     if request.expires_at <= now {
         return Err(Refused::BadExpiry);
     }
-    if request.kind.needs_compatibility() && subject.verdict == Verdict::Incompatible {
+    let broken = subject.verdict == Verdict::Incompatible && subject.policy == Policy::Strict;
+    if request.kind.needs_compatibility() && broken {
         return Err(Refused::Incompatible);
     }
     if request.kind == Kind::Retire && subject.in_use && !request.acknowledges_use {
@@ -408,10 +415,14 @@ fn approve<'a>(
         return Err(Refused::InUse);
     }
     let reason = match (kind.needs_compatibility(), subject.verdict) {
-        (true, Verdict::Incompatible) => return Err(Refused::Incompatible),
+        (true, Verdict::Incompatible) if subject.policy == Policy::Strict => {
+            return Err(Refused::Incompatible);
+        }
+        (true, Verdict::Incompatible) => {
+            Some(reasonable(override_reason.ok_or(Refused::Incompatible)?)?)
+        }
         (true, Verdict::Unknown) => {
-            let reason = override_reason.ok_or(Refused::UnknownWithoutReason)?;
-            Some(reasonable(reason)?)
+            Some(reasonable(override_reason.ok_or(Refused::UnknownWithoutReason)?)?)
         }
         // Nothing to override: what was said is not kept as if there had been.
         _ => None,

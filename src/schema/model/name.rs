@@ -104,10 +104,10 @@ impl SchemaName {
         format!("schemas/tenant-{}/", self.tenant)
     }
 
-    /// The key of the object that holds a version's content.
+    /// The key of the object that holds a content of this schema.
     #[must_use]
-    pub fn object_key(&self, version: VersionNumber, hash: &ContentHash) -> String {
-        format!("{}{}/{}/{version}-{hash}", self.tenant_prefix(), self.domain, self.name)
+    pub fn object_key(&self, hash: &ContentHash) -> String {
+        format!("{}{}/{}/{hash}", self.tenant_prefix(), self.domain, self.name)
     }
 
     /// The version of this schema with this number.

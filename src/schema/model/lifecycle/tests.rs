@@ -14,6 +14,7 @@ fn subject(state: State) -> Subject {
         visibility: Visibility::Private,
         content: ContentHash::of(b"1"),
         verdict: Verdict::Compatible,
+        policy: Policy::Strict,
         in_use: false,
     }
 }
