@@ -184,8 +184,7 @@ const RULES: &str = r"
 CREATE FUNCTION keep_schema_version() RETURNS trigger
 LANGUAGE plpgsql SET search_path FROM CURRENT AS $$
 BEGIN
-  IF (NEW.tenant_id, NEW.schema_id, NEW.number) IS DISTINCT FROM
-     (OLD.tenant_id, OLD.schema_id, OLD.number) THEN
+  IF (NEW.schema_id, NEW.number) IS DISTINCT FROM (OLD.schema_id, OLD.number) THEN
     RAISE EXCEPTION 'a version keeps its number' USING ERRCODE = '42501';
   END IF;
   IF (OLD.state <> 'DRAFT' OR NEW.state <> 'DRAFT')
@@ -237,9 +236,9 @@ $$;
 CREATE FUNCTION keep_schema_transition() RETURNS trigger
 LANGUAGE plpgsql SET search_path FROM CURRENT AS $$
 BEGIN
-  IF OLD.status <> 'OPEN' OR (NEW.tenant_id, NEW.transition_id, NEW.schema_id, NEW.number, NEW.kind,
+  IF OLD.status <> 'OPEN' OR (NEW.transition_id, NEW.schema_id, NEW.number, NEW.kind,
        NEW.content_hash, NEW.requested_at, NEW.requested_by, NEW.expires_at)
-     IS DISTINCT FROM (OLD.tenant_id, OLD.transition_id, OLD.schema_id, OLD.number, OLD.kind,
+     IS DISTINCT FROM (OLD.transition_id, OLD.schema_id, OLD.number, OLD.kind,
        OLD.content_hash, OLD.requested_at, OLD.requested_by, OLD.expires_at) THEN
     RAISE EXCEPTION 'what was asked and decided of a version stays' USING ERRCODE = '42501';
   END IF;

@@ -17,6 +17,7 @@ use crate::{
     call::Call,
     error::{Error, ErrorCode, Result},
     freshness::loader as freshness,
+    schema::loader as schema,
 };
 
 /// A namespace and a name, as they were asked for.
@@ -178,6 +179,8 @@ pub struct Patch {
     pub tags: Option<Vec<String>>,
     /// Its other names.
     pub aliases: Option<Vec<RawName>>,
+    /// The schema that it is bound to, or one version of it.
+    pub schema: Field<String>,
 }
 
 impl Patch {
@@ -210,6 +213,9 @@ pub async fn update(
         if expected_version.is_some_and(|expected| expected != record.row_version) {
             return Ok(Changed::OtherVersion(id).done(operation));
         }
+        if let Some(fqid) = &patch.schema.set {
+            schema::is_there(tx, call, fqid).await?;
+        }
         let (draft, aliases) = patched(record, patch)?;
         if let Some(aliases) = aliases
             && !repository::replace_aliases(tx, id, aliases.as_slice()).await?
@@ -235,7 +241,7 @@ fn patched(record: Record, patch: Patch) -> Result<(Draft, Option<Aliases>)> {
     draft.owners = Owners::parse(patch.owners.unwrap_or(record.owners))?.into_vec();
     draft.domain = parse_domain(patch.domain.apply("domain", record.domain)?)?;
     draft.tags = Tags::parse(patch.tags.unwrap_or(record.tags))?.into_vec();
-    draft.schema_fqid = record.schema_fqid;
+    draft.schema_fqid = patch.schema.apply("schemaFqid", record.schema_fqid)?;
     Ok((draft, aliases))
 }
 

@@ -40,6 +40,7 @@ use crate::{
         model::Direction,
     },
     refresh::graphql::{self as refresh, DatasetRun, ExternalVerdict, RefreshState, RunCursor},
+    schema::graphql::{self as schema, Schema, SchemaVersion},
 };
 
 /// Whether a dataset is in use.
@@ -173,9 +174,19 @@ impl Dataset {
         Ok(lifecycle.into())
     }
 
-    /// The fully qualified id of the schema that it is bound to.
+    /// The full name of the schema that it is bound to, or of one version of it.
     async fn schema_fqid(&self) -> Option<&str> {
         self.0.schema_fqid.as_deref()
+    }
+
+    /// The schema that it is bound to.
+    async fn schema(&self, context: &Context<'_>) -> Nullable<Direct<Schema>> {
+        direct(schema::bound(context, self.0.schema_fqid.as_deref()?).await)
+    }
+
+    /// The version that it is bound to; of a schema the latest that is ACTIVE.
+    async fn schema_version(&self, context: &Context<'_>) -> Nullable<Direct<SchemaVersion>> {
+        direct(schema::bound_version(context, self.0.schema_fqid.as_deref()?).await)
     }
 
     /// Goes up by one with every change of the dataset; for `expectedVersion`.

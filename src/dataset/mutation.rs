@@ -93,6 +93,11 @@ pub struct UpdateDatasetInput {
     tags: Option<Vec<String>>,
     /// Its other names, in place of all aliases so far.
     aliases: Option<Vec<NameInput>>,
+    /// The schema that it is bound to, or one version of it: `tenant.<code>.<domain>.<name>`, with `@<number>`.
+    schema_fqid: Option<String>,
+    /// Unbinds it; not together with a schema.
+    #[graphql(default)]
+    clear_schema_fqid: bool,
 }
 
 /// How changing a dataset ended.
@@ -173,6 +178,7 @@ async fn update(context: &Context<'_>, input: UpdateDatasetInput) -> Result<Upda
         domain: Field { set: input.domain, clear: input.clear_domain },
         tags: input.tags,
         aliases: aliases.map(|aliases| aliases.into_iter().map(Into::into).collect()),
+        schema: Field { set: input.schema_fqid, clear: input.clear_schema_fqid },
     };
     let expected = input.expected_version.map(|version| version.0);
     let id = uuid(&input.id, "id");

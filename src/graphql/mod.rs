@@ -54,6 +54,11 @@ use crate::{
         graphql::{RefreshMutation, RefreshQuery},
         loader::{LogsOfRuns, RunPages, Runs, States, Verdicts},
     },
+    schema::{
+        loader::{LatestVersions, NamedSchemas, Schemas, Versions},
+        mutation::SchemaMutation,
+        query::{SchemaQuery, SchemaSubscription},
+    },
 };
 
 /// Everything that can be read.
@@ -65,16 +70,23 @@ pub struct Query(
     EvidenceQuery,
     FreshnessQuery,
     RefreshQuery,
+    SchemaQuery,
     me::MeQuery,
 );
 
 /// Everything that can be changed.
 #[derive(Debug, Default, MergedObject)]
-pub struct Mutation(BreachMutation, DatasetMutation, FreshnessMutation, RefreshMutation);
+pub struct Mutation(
+    BreachMutation,
+    DatasetMutation,
+    FreshnessMutation,
+    RefreshMutation,
+    SchemaMutation,
+);
 
 /// Everything that can be followed.
 #[derive(Debug, Default, MergedSubscription)]
-pub struct Subscription(BreachSubscription, ChangeSubscription);
+pub struct Subscription(BreachSubscription, ChangeSubscription, SchemaSubscription);
 
 /// The schema of the subgraph.
 pub type Subgraph = Schema<Root<Query>, Mutation, Subscription>;
@@ -136,6 +148,10 @@ pub fn with_call(request: Request, call: Call) -> Request {
         .data(Walks::new(&call))
         .data(RootCauses::new(&call))
         .data(Proofs::new(&call))
+        .data(Schemas::new(&call))
+        .data(NamedSchemas::new(&call))
+        .data(Versions::new(&call))
+        .data(LatestVersions::new(&call))
         .data(call)
 }
 

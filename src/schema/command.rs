@@ -263,13 +263,14 @@ pub async fn draft(
     references: Vec<RawReference>,
 ) -> Result<Drafted> {
     let operation = Operation::SchemaDraft;
-    let prepare = async {
+    // On the heap: reading holds much.
+    let prepare = Box::pin(async {
         let record = readable(call, schema_id?).await?;
         let subject = Subject::of(call.principal().tenant(), &record)?;
         let content = read(call, subject.format, text, references).await?;
         content::put(call, &subject.name, text).await?;
         Ok((record.schema_id, subject, content))
-    };
+    });
     trail::change(call, operation, None, prepare, async |tx, (schema_id, subject, content)| {
         let record = locked(tx, call, schema_id).await?;
         let versions = repository::versions_of(tx, schema_id).await?;

@@ -44,8 +44,6 @@ pub const EXPIRY: &str = "drr:expiry";
 /// What is asked for.
 #[derive(Debug, Clone)]
 pub struct Proposal {
-    /// Of which version.
-    pub key: VersionKey,
     /// Which transition.
     pub kind: Kind,
     /// Why.
@@ -59,7 +57,7 @@ pub struct Proposal {
 }
 
 /// How asking or deciding ended.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Ended {
     /// As it was asked.
     Done {
@@ -68,8 +66,8 @@ pub enum Ended {
         /// Whether somebody else has agreed to it beforehand.
         agreed: bool,
     },
-    /// Not at all: why, by the name that clients tell it by, and in words.
-    Refused(String, String),
+    /// Not at all: why.
+    Refused(Refused),
 }
 
 /// What is so of a version now.
@@ -176,8 +174,9 @@ pub async fn propose(call: &Call, key: Result<VersionKey>, proposal: Proposal) -
 
 async fn ask(call: &Call, key: Result<VersionKey>, proposal: Proposal) -> Result<Ended> {
     let operation = Operation::SchemaTransitionPropose;
-    let prepare = async {
-        let proposal = Proposal { key: key?, ..proposal };
+    // On the heap: comparing holds much.
+    let prepare = Box::pin(async {
+        let key = key?;
         let expires_at = proposal.expires_at.unwrap_or_else(|| call.now() + WAITS);
         if expires_at > call.now() + WAITS_AT_MOST {
             return Err(Error::bad_input("expiresAt", "must be within 90 days"));
@@ -185,11 +184,11 @@ async fn ask(call: &Call, key: Result<VersionKey>, proposal: Proposal) -> Result
         if proposal.reason.as_ref().is_some_and(|reason| reason.len() > lifecycle::MAX_REASON) {
             return Err(Error::bad_input("reason", "must have at most 2,000 bytes"));
         }
-        let compared = compared(call, proposal.key).await?;
-        Ok((proposal, compared, expires_at))
-    };
-    trail::change(call, operation, None, prepare, async |tx, (proposal, compared, expires_at)| {
-        let mut now = Now::locked(tx, call, proposal.key).await?;
+        let compared = compared(call, key).await?;
+        Ok((key, compared, expires_at))
+    });
+    trail::change(call, operation, None, prepare, async |tx, (key, compared, expires_at)| {
+        let mut now = Now::locked(tx, call, key).await?;
         let open = clear(tx, call, &mut now, proposal.supersedes).await?;
         let subject = now.judged(&compared)?;
         let actor = call.principal().actor();
@@ -207,7 +206,7 @@ async fn ask(call: &Call, key: Result<VersionKey>, proposal: Proposal) -> Result
         };
         let new = NewTransition {
             transition_id: call.new_id(),
-            key: proposal.key,
+            key,
             kind: proposal.kind,
             content: subject.content,
             reason: proposal.reason.as_deref(),
@@ -218,7 +217,7 @@ async fn ask(call: &Call, key: Result<VersionKey>, proposal: Proposal) -> Result
         };
         repository::ask(tx, &new, (actor, call.now())).await?;
         if state != subject.state {
-            repository::set_state(tx, proposal.key, state, call.now()).await?;
+            repository::set_state(tx, key, state, call.now()).await?;
         }
         let told = Told {
             state,
@@ -333,7 +332,8 @@ async fn settle(call: &Call, transition_id: Uuid) -> Result<Ended> {
 /// As [`propose`].
 pub async fn decide(call: &Call, transition_id: Result<Uuid>, ruling: Ruling) -> Result<Ended> {
     let operation = ruling.operation();
-    let prepare = async {
+    // On the heap: comparing holds much.
+    let prepare = Box::pin(async {
         let transition_id = transition_id?;
         let asked = {
             let tx = call.read().await?;
@@ -342,7 +342,7 @@ pub async fn decide(call: &Call, transition_id: Result<Uuid>, ruling: Ruling) ->
         let asked = asked.ok_or(Error::NotFound("schema transition"))?;
         let key = VersionKey { schema_id: asked.schema_id, number: asked.number };
         Ok((transition_id, key, compared(call, key).await?))
-    };
+    });
     trail::change(call, operation, None, prepare, async |tx, (transition_id, key, compared)| {
         let now = Now::locked(tx, call, key).await?;
         let asked = repository::transition(tx, transition_id).await?;
@@ -446,5 +446,5 @@ fn refusal(
 ) -> Result<Done<Ended>> {
     let outcome = Outcome::Rejected(ErrorCode::Conflict);
     let entry = Entry { operation, dataset_id: None, resource, outcome };
-    Ok(Done::undone(Ended::Refused(refused.code().to_owned(), refused.to_string()), vec![entry]))
+    Ok(Done::undone(Ended::Refused(refused), vec![entry]))
 }

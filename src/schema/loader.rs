@@ -4,11 +4,18 @@ use std::{collections::HashMap, sync::Arc};
 
 use uuid::Uuid;
 
-use super::repository::{self, Record, Version, VersionKey};
+use super::{
+    model::{
+        lifecycle::State,
+        name::{SchemaName, VersionName},
+    },
+    repository::{self, Record, Version, VersionKey},
+};
 use crate::{
     batch::{BatchRead, Batched},
+    call::Call,
     db::TenantTx,
-    error::Result,
+    error::{Error, Result},
 };
 
 /// Schemas by id.
@@ -68,4 +75,44 @@ impl BatchRead for VersionAt {
         };
         Ok(found.into_iter().map(keyed).collect())
     }
+}
+
+/// The latest active version by schema.
+#[derive(Debug)]
+pub struct LatestOf;
+
+/// The loader of the latest active version by schema.
+pub type LatestVersions = Batched<LatestOf>;
+
+impl BatchRead for LatestOf {
+    type Key = Uuid;
+    type Value = Arc<Version>;
+
+    async fn read(tx: &TenantTx, keys: &[Uuid]) -> Result<HashMap<Uuid, Arc<Version>>> {
+        let found = repository::latest_active(tx, keys).await?;
+        Ok(found.into_iter().map(|version| (version.schema_id, Arc::new(version))).collect())
+    }
+}
+
+/// Whether a dataset can be bound to this schema or version: it is there, and the version is in use.
+///
+/// # Errors
+/// [`Error::BadUserInput`] at `schemaFqid` if not, or whatever the database answers.
+pub async fn is_there(tx: &TenantTx, call: &Call, fqid: &str) -> Result<()> {
+    let bad = |why: String| Error::bad_input("schemaFqid", why);
+    let (schema, number) = match VersionName::parse(fqid) {
+        Ok(version) => (version.schema, Some(version.number.get())),
+        Err(_) => (SchemaName::parse(fqid).map_err(|wrong| bad(wrong.to_string()))?, None),
+    };
+    let missing = || bad("is no schema, or no version that is ACTIVE or DEPRECATED".to_owned());
+    if schema.code() != call.principal().tenant().as_str() {
+        return Err(missing());
+    }
+    let key = (schema.domain().to_owned(), schema.name().to_owned());
+    let record = repository::by_names(tx, &[key]).await?.pop().ok_or_else(missing)?;
+    let Some(number) = number else { return Ok(()) };
+    let key = VersionKey { schema_id: record.schema_id, number };
+    let version = repository::versions_at(tx, &[key]).await?.pop().ok_or_else(missing)?;
+    let in_use = [State::Active, State::Deprecated].map(State::as_str);
+    if in_use.contains(&version.state.as_str()) { Ok(()) } else { Err(missing()) }
 }

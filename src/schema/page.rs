@@ -12,6 +12,7 @@ use crate::{
     dataset::model::profile::normalised,
     db::{FromRow, TenantTx},
     error::Result,
+    live::Bounds,
 };
 
 /// An event as it is stored.
@@ -183,4 +184,44 @@ pub struct Figure {
 /// Whatever the database answers.
 pub async fn figures(tx: &TenantTx) -> Result<Vec<Figure>> {
     Ok(tx.query_sql("SELECT * FROM schema_figures()", []).await?)
+}
+
+/// An event, and whether a token is for its schema.
+#[derive(Debug, FromRow)]
+pub struct Reached {
+    /// The event.
+    #[sqlx(flatten)]
+    pub event: Event,
+    /// Whether a token is for its schema.
+    pub reached: bool,
+}
+
+/// At most `limit` events after the number `after`, in their order, of any schema.
+///
+/// # Errors
+/// Whatever the database answers.
+pub async fn events_of_all(
+    tx: &TenantTx,
+    reach: &Reach,
+    after: i64,
+    limit: u32,
+) -> Result<Vec<Reached>> {
+    let [domains, names] = reached(reach);
+    let sql = format!(
+        "SELECT e.*, coalesce({REACHED}, false) AS reached
+           FROM schema_event e LEFT JOIN schema_registry s USING (tenant_id, schema_id)
+          WHERE e.sequence > $3 ORDER BY e.sequence LIMIT $4"
+    );
+    Ok(tx.query_sql(sql, [domains, names, after.into(), i64::from(limit).into()]).await?)
+}
+
+const BOUNDS: &str =
+    "SELECT coalesce(max(sequence), 0) AS head, 0::bigint AS dropped FROM schema_event";
+
+/// Where the events begin and end.
+///
+/// # Errors
+/// Whatever the database answers.
+pub async fn event_bounds(tx: &TenantTx) -> Result<Bounds> {
+    Ok(tx.query_sql(BOUNDS, []).await?.pop().unwrap_or_default())
 }

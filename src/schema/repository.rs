@@ -118,6 +118,30 @@ pub async fn versions_at(tx: &TenantTx, keys: &[VersionKey]) -> Result<Vec<Versi
     Ok(tx.query_sql(VERSIONS_AT, [ids.into(), numbers.into()]).await?)
 }
 
+const LATEST_ACTIVE: &str = "
+SELECT DISTINCT ON (schema_id) * FROM schema_version
+ WHERE schema_id = ANY ($1) AND state = 'ACTIVE' ORDER BY schema_id, number DESC";
+
+/// Of each of these schemas the latest version that is active.
+///
+/// # Errors
+/// Whatever the database answers.
+pub async fn latest_active(tx: &TenantTx, ids: &[Uuid]) -> Result<Vec<Version>> {
+    Ok(tx.query_sql(LATEST_ACTIVE, [ids.to_vec().into()]).await?)
+}
+
+const REFERRING: &str = "
+SELECT * FROM schema_version WHERE ARRAY[$1::uuid] <@ reference_ids
+ ORDER BY schema_id, number DESC LIMIT 200";
+
+/// Versions that refer to any version of a schema, by schema, the latest of each first.
+///
+/// # Errors
+/// Whatever the database answers.
+pub async fn referring_to(tx: &TenantTx, schema_id: Uuid) -> Result<Vec<Version>> {
+    Ok(tx.query_sql(REFERRING, [schema_id.into()]).await?)
+}
+
 const VERSIONS_OF: &str = "
 SELECT * FROM schema_version WHERE schema_id = $1 ORDER BY number DESC";
 
@@ -536,4 +560,36 @@ pub async fn stand(
 ) -> Result<()> {
     tx.execute_sql(STAND, [schema_id.into(), by.into(), by.map(|_| now).into()]).await?;
     Ok(())
+}
+
+#[derive(FromRow)]
+struct Bound {
+    dataset_id: Uuid,
+}
+
+// Of `tenant.x.y.z` itself and of `tenant.x.y.z@<number>`: a range, since `A` follows `@`.
+const BOUND: &str = "
+SELECT dataset_id FROM dataset_registry
+ WHERE lifecycle = 'ACTIVE' AND (schema_fqid = $1 OR schema_fqid >= $1 || '@' AND schema_fqid < $1 || 'A')
+ ORDER BY name, dataset_id LIMIT 200";
+const BOUND_COUNT: &str = "
+SELECT count(*) AS users FROM dataset_registry
+ WHERE lifecycle = 'ACTIVE' AND (schema_fqid = $1 OR schema_fqid >= $1 || '@' AND schema_fqid < $1 || 'A')";
+
+/// The datasets in use that are bound to a schema or to a version of it, by name: 200 at the most.
+///
+/// # Errors
+/// Whatever the database answers.
+pub async fn bound(tx: &TenantTx, schema: &SchemaName) -> Result<Vec<Uuid>> {
+    let rows: Vec<Bound> = tx.query_sql(BOUND, [schema.to_string().into()]).await?;
+    Ok(rows.into_iter().map(|row| row.dataset_id).collect())
+}
+
+/// How many these are.
+///
+/// # Errors
+/// Whatever the database answers.
+pub async fn bound_count(tx: &TenantTx, schema: &SchemaName) -> Result<i64> {
+    let rows: Vec<Users> = tx.query_sql(BOUND_COUNT, [schema.to_string().into()]).await?;
+    Ok(rows.first().map_or(0, |row| row.users))
 }

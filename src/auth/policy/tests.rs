@@ -34,6 +34,28 @@ fn expected(role: &str, machine: bool, scopes: &HashSet<&str>, action: &str) -> 
         "run_events.record" | "lineage.ingest" | "dbt_sources.import" => {
             role == "runtime-writer" && write
         }
+        "schema.read" => match role {
+            "schema-admin"
+            | "schema-reader"
+            | "pipeline-runner"
+            | "governance-approver"
+            | "tenant-admin" => true,
+            "auditor" => audit,
+            _ => false,
+        },
+        "schema_transition.read" => match role {
+            "schema-admin" | "governance-approver" | "tenant-admin" => true,
+            "auditor" => audit,
+            _ => false,
+        },
+        "schema_figures.read" => role == "operator",
+        "schema.register"
+        | "schema.update"
+        | "schema.draft"
+        | "schema_transition.propose"
+        | "schema_transition.settle" => ["schema-admin", "tenant-admin"].contains(&role),
+        "schema_transition.decide" | "schema_standing.set" => role == "governance-approver",
+        "schema.validate" => ["schema-admin", "schema-validator", "tenant-admin"].contains(&role),
         "dataset.register" => {
             (role == "tenant-admin" && manage) || (role == "runtime-writer" && write)
         }

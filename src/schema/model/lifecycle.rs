@@ -11,6 +11,7 @@
 //! To add a kind of transition: a variant of [`Kind`], its arms in [`Kind::from`] and [`Kind::to`].
 
 use chrono::{DateTime, Utc};
+use serde::{Deserialize, Serialize};
 
 use super::compatibility::Policy;
 use super::content::ContentHash;
@@ -228,7 +229,19 @@ pub struct Outcome<'a> {
 }
 
 /// Why something is not done.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, thiserror::Error)]
+#[derive(
+    Debug,
+    Clone,
+    Copy,
+    PartialEq,
+    Eq,
+    PartialOrd,
+    Ord,
+    Hash,
+    thiserror::Error,
+    Serialize,
+    Deserialize,
+)]
 pub enum Refused {
     /// Its content was put forward, and approvals are bound to it.
     #[error("the content of a version is frozen once it is proposed")]

@@ -108,7 +108,8 @@ fn nothing_looks_past_the_policies() {
                                     'tenants_with_events_to_stream',
                                     'tenants_with_evidence_due',
                                     'tenants_with_checkpoints_due',
-                                    'evidence_transaction_ahead')",
+                                    'evidence_transaction_ahead',
+                                    'tenants_with_schema_events_due', 'schema_figures')",
         )
         .await;
         // A function of the owner's with a search path that others can put something into.
@@ -123,7 +124,9 @@ fn nothing_looks_past_the_policies() {
             "SELECT tgname::text FROM pg_trigger JOIN pg_class c ON c.oid = tgrelid
               WHERE relnamespace = 'storage_drr'::regnamespace AND NOT tgisinternal
                 AND tgname NOT IN ('audit_owed', 'audit_paid', 'audit_kept', 'audit_debt_settled', 'audit_debt_kept',
-                                   'freshness_marked', 'freshness_marked_new', 'evidence_grows')",
+                                   'freshness_marked', 'freshness_marked_new', 'evidence_grows',
+                                   'schema_kept', 'schema_version_kept', 'schema_version_begun',
+                                   'schema_transition_kept')",
         )
         .await;
         nothing(

@@ -10,9 +10,11 @@ use crate::cluster::{Cluster, run};
 const PRIVILEGES: &str = "
 audit_archive drr_auditor SELECT
 audit_archive drr_writer INSERT
+audit_event drr_approver INSERT
 audit_event drr_auditor SELECT
 audit_event drr_ledger INSERT,SELECT
 audit_event drr_writer INSERT
+audit_event_sequence drr_approver USAGE
 audit_event_sequence drr_ledger USAGE
 audit_event_sequence drr_writer USAGE
 change_head drr_auditor SELECT
@@ -63,6 +65,7 @@ freshness_event drr_writer INSERT,SELECT,UPDATE
 freshness_policy drr_auditor SELECT
 freshness_policy drr_reader SELECT
 freshness_policy drr_writer INSERT,SELECT
+idempotency_record drr_approver DELETE,INSERT,SELECT,UPDATE
 idempotency_record drr_writer DELETE,INSERT,SELECT,UPDATE
 lease drr_operator DELETE,INSERT,SELECT,UPDATE
 legal_hold drr_auditor SELECT
@@ -75,15 +78,48 @@ run_event drr_writer INSERT,SELECT
 run_event_batch drr_auditor SELECT
 run_event_batch drr_reader SELECT
 run_event_batch drr_writer DELETE,INSERT,SELECT
+schema_event drr_approver INSERT,SELECT
+schema_event drr_auditor SELECT
+schema_event drr_reader SELECT
+schema_event drr_writer INSERT,SELECT
+schema_event_cursor drr_writer INSERT,SELECT,UPDATE
+schema_registry drr_approver SELECT
+schema_registry drr_auditor SELECT
+schema_registry drr_reader SELECT
+schema_registry drr_writer SELECT
+schema_transition drr_approver SELECT
+schema_transition drr_auditor SELECT
+schema_transition drr_reader SELECT
+schema_transition drr_writer SELECT
+schema_version drr_approver SELECT
+schema_version drr_auditor SELECT
+schema_version drr_reader SELECT
+schema_version drr_writer SELECT
 seaql_migrations drr_operator SELECT
 siem_cursor drr_auditor SELECT
 siem_cursor drr_writer INSERT,SELECT,UPDATE
+tenant_directory drr_approver INSERT
 tenant_directory drr_ledger INSERT
 tenant_directory drr_writer INSERT
 token_nonce drr_writer DELETE,INSERT,SELECT,UPDATE
 ";
 
-const ROLES: [&str; 5] = ["drr_auditor", "drr_ledger", "drr_operator", "drr_reader", "drr_writer"];
+/// Every privilege on single columns: of who may change a version's state, and of who may not.
+const COLUMNS: &str = "
+dataset_registry drr_approver SELECT dataset_id,lifecycle,schema_fqid,tenant_id
+schema_registry drr_approver UPDATE standing_at,standing_by
+schema_registry drr_writer INSERT compatibility,created_at,created_by,description,domain,format,name,owners,policy,schema_id,tags,tenant_id,updated_at
+schema_registry drr_writer UPDATE compatibility,description,last_number,owners,policy,row_version,tags,updated_at
+schema_transition drr_approver UPDATE decided_at,decided_by,decided_verdict,decision,standing,status
+schema_transition drr_writer INSERT acknowledged,content_hash,expires_at,findings,kind,number,reason,requested_at,requested_by,schema_id,tenant_id,transition_id,verdict
+schema_transition drr_writer UPDATE decided_at,decided_by,decision,status
+schema_version drr_approver UPDATE changed_at,state,visibility
+schema_version drr_writer INSERT canonical_hash,changed_at,content_bytes,content_hash,content_id,created_at,created_by,number,reference_ids,reference_names,reference_numbers,schema_id,tenant_id
+schema_version drr_writer UPDATE canonical_hash,changed_at,content_bytes,content_hash,reference_ids,reference_names,reference_numbers,state
+";
+
+const ROLES: [&str; 6] =
+    ["drr_approver", "drr_auditor", "drr_ledger", "drr_operator", "drr_reader", "drr_writer"];
 
 #[test]
 fn the_privileges_are_these_and_no_other() {
@@ -101,12 +137,16 @@ fn the_privileges_are_these_and_no_other() {
         .await;
         let expected: Vec<&str> = PRIVILEGES.lines().filter(|line| !line.is_empty()).collect();
         assert_eq!(privileges, expected);
-        // A privilege on a column would not be in the list above.
-        let columns = "SELECT attrelid::regclass || '.' || attname FROM pg_attribute
-                         JOIN pg_class c ON c.oid = attrelid
-                        WHERE relnamespace = 'storage_drr'::regnamespace AND attacl IS NOT NULL";
-        assert_eq!(strings(&mut admin, columns).await, Vec::<String>::new());
-        let functions = "SELECT format('%s %s', proname, role) FROM pg_proc, unnest($${drr_auditor,
+        // A privilege on a column is not in the list above.
+        let columns = "SELECT format('%s %s %s %s', relname, grantee::regrole, privilege_type,
+                string_agg(attname::text, ',' ORDER BY attname))
+               FROM pg_attribute JOIN pg_class c ON c.oid = attrelid, aclexplode(attacl)
+              WHERE relnamespace = 'storage_drr'::regnamespace
+              GROUP BY relname, grantee, privilege_type
+              ORDER BY relname COLLATE \"C\", grantee::regrole::text COLLATE \"C\", privilege_type";
+        let expected: Vec<&str> = COLUMNS.lines().filter(|line| !line.is_empty()).collect();
+        assert_eq!(strings(&mut admin, columns).await, expected);
+        let functions = "SELECT format('%s %s', proname, role) FROM pg_proc, unnest($${drr_approver,drr_auditor,
                 drr_ledger,drr_operator,drr_reader,drr_writer,drr_app}$$::text[]) AS role
               WHERE pronamespace = 'storage_drr'::regnamespace AND proname <> 'current_tenant'
                 AND has_function_privilege(role, pg_proc.oid, 'EXECUTE') ORDER BY 1";
@@ -120,7 +160,9 @@ fn the_privileges_are_these_and_no_other() {
                 "drop_partitions drr_operator",
                 "ensure_partitions drr_operator",
                 "evidence_transaction_ahead drr_operator",
+                "find_idempotency_records drr_approver",
                 "find_idempotency_records drr_writer",
+                "schema_figures drr_operator",
                 "tenants_listed drr_operator",
                 "tenants_with_audit_archives drr_operator",
                 "tenants_with_audit_events drr_operator",
@@ -130,6 +172,7 @@ fn the_privileges_are_these_and_no_other() {
                 "tenants_with_deliveries_due drr_operator",
                 "tenants_with_events_to_stream drr_operator",
                 "tenants_with_evidence_due drr_operator",
+                "tenants_with_schema_events_due drr_operator",
             ]
         );
     });
@@ -153,7 +196,7 @@ fn the_roles_can_do_nothing_of_themselves_and_reach_their_own_schema_only() {
            AND NOT EXISTS (SELECT FROM pg_shdepend WHERE refobjid = pg_roles.oid AND deptype = 'o')";
         assert_eq!(strings(&mut admin, login).await, ["drr_app"]);
         let reach = "SELECT DISTINCT rolname || ' ' || nspname FROM pg_namespace, pg_roles
-          WHERE rolname = ANY ('{drr_app,drr_auditor,drr_ledger,drr_operator,drr_reader,drr_writer}')
+          WHERE rolname = ANY ('{drr_app,drr_approver,drr_auditor,drr_ledger,drr_operator,drr_reader,drr_writer}')
             AND nspname NOT IN ('pg_catalog', 'information_schema')
             AND (has_schema_privilege(rolname, nspname, 'USAGE')
               OR has_schema_privilege(rolname, nspname, 'CREATE')) ORDER BY 1";
@@ -175,7 +218,26 @@ fn the_roles_can_do_nothing_of_themselves_and_reach_their_own_schema_only() {
 // D15, D18, D36: what the list means, tried by each role.
 #[test]
 fn each_role_is_refused_what_it_was_not_given() {
-    let forbidden: [(&str, &[&str]); 5] = [
+    let forbidden: [(&str, &[&str]); 6] = [
+        (
+            "drr_approver",
+            &[
+                "UPDATE schema_version SET content_hash = content_hash",
+                "UPDATE schema_registry SET owners = owners",
+                "UPDATE schema_registry SET compatibility = 'NONE'",
+                "UPDATE schema_transition SET content_hash = content_hash",
+                "UPDATE schema_transition SET requested_by = ''",
+                "UPDATE schema_event SET actor_id = ''",
+                "DELETE FROM schema_version",
+                "DELETE FROM schema_transition",
+                "DELETE FROM schema_event",
+                "INSERT INTO schema_version (tenant_id) VALUES ('acme')",
+                "INSERT INTO schema_transition (tenant_id) VALUES ('acme')",
+                "SELECT FROM audit_event",
+                "SELECT name FROM dataset_registry",
+                "UPDATE dataset_registry SET name = name",
+            ],
+        ),
         (
             "drr_auditor",
             &[
@@ -208,6 +270,13 @@ fn each_role_is_refused_what_it_was_not_given() {
                 "SELECT drop_audit_month('API', '2020-01-01', false)",
                 "SELECT FROM tenant_directory",
                 "SELECT FROM lease",
+                "UPDATE schema_version SET visibility = visibility",
+                "UPDATE schema_registry SET standing_by = ''",
+                "UPDATE schema_transition SET decided_verdict = ''",
+                "UPDATE schema_transition SET content_hash = content_hash",
+                "UPDATE schema_event SET actor_id = ''",
+                "DELETE FROM schema_version",
+                "DELETE FROM schema_event",
                 "SELECT FROM tenants_with_breaches_due(now())",
                 "SELECT setval('audit_event_sequence', 1)",
             ],

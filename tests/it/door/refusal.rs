@@ -193,7 +193,7 @@ async fn another_environment(database: &Database<'_>) {
             "{refused}"
         );
     }
-    let roles = "drr_reader_dev, drr_writer_dev, drr_auditor_dev, drr_operator_dev, drr_ledger_dev";
+    let roles = "drr_reader_dev, drr_writer_dev, drr_auditor_dev, drr_operator_dev, drr_ledger_dev, drr_approver_dev";
     script(&mut database.admin().await, format!("REVOKE {roles} FROM drr_app")).await;
     let app = App::start(assembly(database, Arc::new(SystemClock))).await.unwrap();
     app.stop().await;

@@ -84,6 +84,15 @@ INSERT INTO evidence_head (tenant_id, size, root, last_transaction, last_sequenc
   VALUES ('{t}', 0, sha256(''), '0', 0, '', '') ON CONFLICT DO NOTHING;
 INSERT INTO evidence_tile (tenant_id, level, tile, hashes, last_transaction, last_sequence)
   SELECT '{t}', 0, count(*), decode(repeat('00', 8192), 'hex'), '1', 1 FROM evidence_tile WHERE tenant_id = '{t}';
+INSERT INTO schema_registry (tenant_id, schema_id, domain, name, format, compatibility, policy, created_at, created_by, updated_at)
+  VALUES ('{t}', '{id}', 'sales', 'Order-{id}', 'AVRO', 'BACKWARD', 'STRICT', now(), 'somebody', now());
+INSERT INTO schema_version (tenant_id, schema_id, number, content_hash, canonical_hash, content_bytes, content_id, created_at, created_by, changed_at)
+  SELECT '{t}', '{id}', 1, sha256(''), sha256(''), 1, count(*) + 1, now(), 'somebody', now() FROM schema_version WHERE tenant_id = '{t}';
+INSERT INTO schema_transition (tenant_id, transition_id, schema_id, number, kind, content_hash, requested_at, requested_by, expires_at, verdict, findings)
+  VALUES ('{t}', '{id}', '{id}', 1, 'ACTIVATE', sha256(''), now(), 'somebody', now(), 'COMPATIBLE', '[]');
+INSERT INTO schema_event (tenant_id, sequence, event_id, event_type, schema_id, number, actor_id, correlation_id, occurred_at, data)
+  SELECT '{t}', count(*) + 1, '{id}', 'schema.registered', '{id}', 1, 'somebody', 'c', now(), '{}' FROM schema_event WHERE tenant_id = '{t}';
+INSERT INTO schema_event_cursor (tenant_id, sink, sequence, delivered_at) VALUES ('{t}', 'sink {id}', 1, now());
 INSERT INTO token_nonce (tenant_id, nonce_hash, expires_at)
   VALUES ('{t}', decode(md5('{id}'), 'hex'), now());
 ";
