@@ -32,7 +32,7 @@ use crate::{
         connection::{Connection, Page},
         direct::{Direct, direct},
         errors::{Nullable, nullable},
-        scalars::BigInt,
+        scalars::{BigInt, uuid},
         shared,
         subscription::cursor,
     },
@@ -129,6 +129,11 @@ impl Schema {
         call.authorize(Operation::SchemaRead)?;
         let found = shared::<Schemas>(context)?.load(id).await?;
         Ok(found.filter(|record| is_reached(call, record)).map(Self))
+    }
+
+    pub(super) async fn with_id(context: &Context<'_>, id: &ID) -> Result<Option<Self>> {
+        call(context)?.authorize(Operation::SchemaRead)?;
+        Self::load(context, uuid(id, "id")?).await
     }
 
     /// The schema with this full name.

@@ -273,6 +273,11 @@ impl SchemaQuery {
     }
 
     #[graphql(entity)]
+    async fn find_schema_by_id(&self, context: &Context<'_>, id: ID) -> Nullable<Direct<Schema>> {
+        direct(Schema::with_id(context, &id).await)
+    }
+
+    #[graphql(entity)]
     async fn find_schema_by_fqid(
         &self,
         context: &Context<'_>,

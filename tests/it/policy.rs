@@ -4,6 +4,8 @@
 mod entries;
 mod fields;
 mod matrix;
+mod schema_entries;
+mod schemas;
 mod sweep;
 
 use std::collections::BTreeSet;
@@ -14,8 +16,11 @@ use reqwest::{Method, RequestBuilder, Response, StatusCode, header};
 use serde_json::{Value, json};
 
 use self::entries::ENTITIES;
-pub use self::entries::{ENTRIES, Entry};
-use self::matrix::{KINDS, Matrix, SCOPES, Token, Verdict};
+pub use self::entries::{Entry, entries};
+use self::{
+    matrix::{KINDS, Matrix, SCOPES, Token, Verdict},
+    schemas::Schemas,
+};
 use crate::{
     app::TestApp, cluster::run, sdl::INTROSPECTION, smoke::run_event, subscription::EVENTS,
 };
@@ -33,6 +38,7 @@ pub struct World {
     event: String,
     /// An hour ahead.
     soon: String,
+    schemas: Schemas,
 }
 
 const RUN: &str = "0190a000-0000-7000-8000-00000000000a";
@@ -68,7 +74,8 @@ impl World {
         let mut admin = app.admin().await;
         crate::evidence::settle(app.sequencer(), &mut admin).await;
         let soon = (app.clock.now() + chrono::TimeDelta::hours(1)).to_rfc3339();
-        Self { app, breach, event, soon, retired: ids.remove(1), kept: ids.remove(0) }
+        let schemas = Box::pin(Schemas::of(&app, &ids[0])).await;
+        Self { app, breach, event, soon, schemas, retired: ids.remove(1), kept: ids.remove(0) }
     }
 }
 
@@ -189,11 +196,7 @@ fn no_wrong_allow_and_no_wrong_deny_over_http() {
         );
         let columns: BTreeSet<_> = matrix.cells["reader"].keys().map(String::as_str).collect();
         assert_eq!(columns.len(), Operation::ALL.len(), "a column for each operation");
-        assert_eq!(
-            columns,
-            ENTRIES.iter().map(|entry| entry.operation).collect(),
-            "a way in to each"
-        );
+        assert_eq!(columns, entries().map(|entry| entry.operation).collect(), "a way in to each");
 
         let world = World::start().await;
         let mut tokens = Vec::new();
@@ -204,8 +207,7 @@ fn no_wrong_allow_and_no_wrong_deny_over_http() {
                 tokens.extend(sets.map(|scopes| Token { role, kind, scopes }));
             }
         }
-        let product =
-            tokens.iter().flat_map(|token| ENTRIES.iter().map(move |entry| (token, entry)));
+        let product = tokens.iter().flat_map(|token| entries().map(move |entry| (token, entry)));
         let (world, matrix) = (&world, &matrix);
         let answers = stream::iter(product).map(|(token, entry)| async move {
             let url = entry.urls(&world.app).remove(0);
@@ -227,7 +229,7 @@ fn no_wrong_allow_and_no_wrong_deny_over_http() {
         let answers: Vec<_> = answers.buffer_unordered(8).collect().await;
         let wrong: Vec<_> = answers.iter().filter_map(|(_, wrong)| wrong.as_ref()).collect();
         assert!(wrong.is_empty(), "{wrong:#?}");
-        assert_eq!(answers.len(), 10 * 2 * 6 * ENTRIES.len());
+        assert_eq!(answers.len(), 10 * 2 * 6 * entries().count());
         for verdict in [Verdict::Allowed, Verdict::Forbidden, Verdict::Unauthenticated] {
             assert!(answers.iter().any(|(is, _)| *is == verdict), "{verdict:?} never happened");
         }
@@ -286,8 +288,7 @@ fn every_way_in_is_in_the_list() {
         let asks =
             |route: &String| route != GRAPHQL && !open.contains(route) && !page.contains(route);
         reachable.extend(routes().into_iter().filter(asks));
-        let listed: BTreeSet<String> =
-            ENTRIES.iter().map(|entry| entry.reaches.to_owned()).collect();
+        let listed: BTreeSet<String> = entries().map(|entry| entry.reaches.to_owned()).collect();
         assert_eq!(reachable, listed, "what can be reached, and what is in the list");
         assert!(open.union(&page).all(|route| routes().contains(route)), "{open:?} {page:?}");
     });
@@ -299,9 +300,13 @@ fn nothing_answers_without_a_token_and_each_route_at_its_own_door() {
     run(async {
         let world = World::start().await;
         let app = &world.app;
-        // A role of the other registry: valid, and without any right here.
-        let stranger = app.token(TENANT, Role::SchemaReader);
-        for entry in ENTRIES {
+        for entry in entries() {
+            // Valid, and without any right here.
+            let stranger = match entry.operation {
+                "schema.validate" => Role::SchemaReader,
+                _ => Role::SchemaValidator,
+            };
+            let stranger = app.token(TENANT, stranger);
             for url in entry.urls(app) {
                 let response = entry.request(&world, &url).send().await.unwrap();
                 let challenge = response.headers()[header::WWW_AUTHENTICATE].clone();

@@ -6,7 +6,7 @@ use reqwest::RequestBuilder;
 use super::{Answered, TENANT, count};
 use crate::{
     cluster::run,
-    policy::{ENTRIES, Entry, World},
+    policy::{Entry, World, entries},
 };
 
 /// What was done, as the trail has it: repetitions are flagged, refusals are none.
@@ -39,7 +39,7 @@ fn every_mutation_and_every_post_counts_once_under_a_key() {
         let world = World::start().await;
         let app = &world.app;
         let mut tried = 0;
-        for entry in ENTRIES.iter().filter(|entry| entry.changes()) {
+        for entry in entries().filter(|entry| entry.changes()) {
             let (reaches, url) = (entry.reaches, entry.urls(app).remove(0));
             let key = format!("key-of-{reaches}");
             let before = count(app, EFFECTS).await;

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::{RUN, World};
+use super::{RUN, World, schema_entries};
 use crate::smoke::run_event;
 
 /// One way in: the thing it reaches, the operation that it is, and how it is asked for.
@@ -14,7 +14,7 @@ pub struct Entry {
     pub variables: fn(&World) -> Value,
 }
 
-const fn entry(
+pub const fn entry(
     reaches: &'static str,
     operation: &'static str,
     document: &'static str,
@@ -25,9 +25,14 @@ const fn entry(
 
 pub const ENTITIES: &str = "query($r: [_Any!]!) { _entities(representations: $r) { __typename } }";
 
-/// Every way in. A root field, an entity or a route that is not here fails
+/// Every way in.
+pub fn entries() -> impl Iterator<Item = &'static Entry> {
+    ENTRIES.iter().chain(schema_entries::ENTRIES)
+}
+
+/// Every way in but to schemas. A root field, an entity or a route that is not here fails
 /// `every_way_in_is_in_the_list`.
-pub const ENTRIES: &[Entry] = &[
+const ENTRIES: &[Entry] = &[
     entry(
         "Subscription.freshnessChanged",
         "freshness.read",

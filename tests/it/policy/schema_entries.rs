@@ -1,0 +1,136 @@
+//! Every way in to schemas.
+
+use serde_json::json;
+
+use super::{
+    entries::{ENTITIES, Entry, entry},
+    schemas::{RECORD, STANDING},
+};
+
+pub const ENTRIES: &[Entry] = &[
+    entry(
+        "Query.schema",
+        "schema.read",
+        "query($f: String!) { schema(fqid: $f) { name } }",
+        |_| json!({ "f": STANDING }),
+    ),
+    entry("Query.schemas", "schema.read", "{ schemas { nodes { name } } }", |_| json!({})),
+    entry(
+        "Query.schemaVersion",
+        "schema.read",
+        "query($f: String!) { schemaVersion(name: $f) { state } }",
+        |_| json!({ "f": format!("{STANDING}@1") }),
+    ),
+    entry(
+        "_Entity.Schema",
+        "schema.read",
+        ENTITIES,
+        |_| json!({ "r": [{ "__typename": "Schema", "fqid": STANDING }] }),
+    ),
+    entry(
+        "_Entity.Schema",
+        "schema.read",
+        ENTITIES,
+        |world| json!({ "r": [{ "__typename": "Schema", "id": world.schemas.standing }] }),
+    ),
+    entry(
+        "_Entity.SchemaVersion",
+        "schema.read",
+        ENTITIES,
+        |world| json!({ "r": [{ "__typename": "SchemaVersion", "id": world.schemas.active }] }),
+    ),
+    entry(
+        "_Entity.SchemaVersion",
+        "schema.read",
+        ENTITIES,
+        |_| json!({ "r": [{ "__typename": "SchemaVersion", "name": format!("{STANDING}@1") }] }),
+    ),
+    entry(
+        "Query.pendingApprovals",
+        "schema.requests",
+        "{ pendingApprovals { nodes { kind } } }",
+        |_| json!({}),
+    ),
+    entry("Query.schemaEvents", "schema.requests", "{ schemaEvents { nodes { type } } }", |_| {
+        json!({})
+    }),
+    entry(
+        "Subscription.schemaEvents",
+        "schema.requests",
+        "subscription { schemaEvents { type } }",
+        |_| json!({}),
+    ),
+    entry(
+        "Query.schemaFigures",
+        "schema.figures",
+        "{ schemaFigures { schemas { count } } }",
+        |_| json!({}),
+    ),
+    entry(
+        "Mutation.registerSchema",
+        "schema.register",
+        "mutation($f: String!) { registerSchema(input: { fqid: $f, format: JSON }) { status } }",
+        |_| json!({ "f": "tenant.acme.sales.Another" }),
+    ),
+    entry(
+        "Mutation.updateSchema",
+        "schema.update",
+        "mutation($id: ID!) { updateSchema(input: { id: $id, tags: [\"x\"], expectedVersion: -1 }) { status } }",
+        |world| json!({ "id": world.schemas.empty }),
+    ),
+    entry(
+        "Mutation.draftSchemaVersion",
+        "schema.draft",
+        "mutation($id: ID!, $c: String!) { draftSchemaVersion(input: { schemaId: $id, content: $c }) { status } }",
+        |world| json!({ "id": world.schemas.empty, "c": RECORD }),
+    ),
+    entry(
+        "Mutation.proposeSchemaTransition",
+        "schema.propose",
+        "mutation($id: ID!) { proposeSchemaTransition(input: { versionId: $id, kind: ACTIVATE }) { refused __typename } }",
+        |world| json!({ "id": world.schemas.draft }),
+    ),
+    // Somebody has agreed beforehand.
+    entry(
+        "Mutation.proposeSchemaTransition",
+        "schema.settle",
+        "mutation($id: ID!) { proposeSchemaTransition(input: { versionId: $id, kind: DEPRECATE }) { refused __typename } }",
+        |world| json!({ "id": world.schemas.active }),
+    ),
+    entry(
+        "Mutation.withdrawSchemaTransition",
+        "schema.propose",
+        "mutation($id: ID!) { withdrawSchemaTransition(input: { id: $id }) { refused __typename } }",
+        |world| json!({ "id": world.schemas.open[2] }),
+    ),
+    entry(
+        "Mutation.approveSchemaTransition",
+        "schema.decide",
+        "mutation($id: ID!) { approveSchemaTransition(input: { id: $id }) { refused __typename } }",
+        |world| json!({ "id": world.schemas.open[0] }),
+    ),
+    entry(
+        "Mutation.rejectSchemaTransition",
+        "schema.decide",
+        "mutation($id: ID!) { rejectSchemaTransition(input: { id: $id, reason: \"r\" }) { refused __typename } }",
+        |world| json!({ "id": world.schemas.open[1] }),
+    ),
+    entry(
+        "Mutation.setSchemaStanding",
+        "schema.standing",
+        "mutation($id: ID!) { setSchemaStanding(input: { schemaId: $id, agrees: true }) { schema { id } } }",
+        |world| json!({ "id": world.schemas.standing }),
+    ),
+    entry(
+        "Mutation.validateSchema",
+        "schema.validate",
+        "mutation($c: String!, $s: String) { validateSchema(input: { content: $c, schema: $s }) { valid } }",
+        |_| json!({ "s": "tenant.acme.sales.Wait-d", "c": "{\"type\":\"record\",\"name\":\"R\",\"fields\":[{\"name\":\"b\",\"type\":\"int\"}]}" }),
+    ),
+    entry(
+        "Mutation.validatePayloads",
+        "schema.validate",
+        "mutation($v: String!) { validatePayloads(input: { version: $v, payloads: [\"{}\"] }) { invalidCount } }",
+        |_| json!({ "v": "tenant.acme.sales.Address@1" }),
+    ),
+];

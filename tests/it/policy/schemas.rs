@@ -1,0 +1,109 @@
+//! The schemas of the world: one of each thing that can be asked for.
+
+use drr::auth::policy::Role;
+use serde_json::{Value, json};
+
+use super::TENANT;
+use crate::app::TestApp;
+
+pub const STANDING: &str = "tenant.acme.sales.Standing";
+const OPEN: &str = "tenant.acme.sales.Open";
+/// A text that no other version has.
+pub const RECORD: &str = r#"{"type":"record","name":"R","fields":[{"name":"a","type":"int"}]}"#;
+
+/// What there is.
+pub struct Schemas {
+    /// The id of [`STANDING`], whose versions an approver has agreed to beforehand.
+    pub standing: String,
+    /// The id of its version, which is ACTIVE.
+    pub active: String,
+    /// The id of a schema without versions.
+    pub empty: String,
+    /// The id of a draft.
+    pub draft: String,
+    /// Open requests: to be approved, to be rejected, to be taken back.
+    pub open: [String; 3],
+}
+
+impl Schemas {
+    /// Every id, to be replaced by one that nobody has.
+    pub fn ids(&self) -> Vec<&str> {
+        let schemas = [self.standing.as_str(), self.empty.as_str()];
+        // The id of a version is the schema's with a number.
+        let draft = self.draft.split('@').take(1);
+        schemas.into_iter().chain(draft).chain(self.open.iter().map(String::as_str)).collect()
+    }
+
+    pub async fn of(app: &TestApp, dataset: &str) -> Self {
+        let author = app.token(TENANT, Role::SchemaAdmin);
+        let approver = app.token(TENANT, Role::GovernanceApprover);
+        let address = register(app, &author, "tenant.acme.sales.Address").await;
+        let text =
+            r#"{"type":"record","name":"Address","fields":[{"name":"street","type":"string"}]}"#;
+        let version = draft(app, &author, &address, text, json!([])).await;
+        let asked = propose(app, &author, &version).await;
+        approve(app, &approver, &asked).await;
+
+        let standing = register(app, &author, STANDING).await;
+        let text = r#"{"type":"record","name":"S","fields":[{"name":"to","type":"Address"}]}"#;
+        let refers = json!([{ "name": "Address", "version": "tenant.acme.sales.Address@1" }]);
+        let active = draft(app, &author, &standing, text, refers).await;
+        let stand = "mutation($id: ID!) { setSchemaStanding(input: { schemaId: $id, agrees: true }) { schema { id } } }";
+        app.data(&approver, stand, json!({ "id": standing })).await;
+        propose(app, &author, &active).await;
+
+        let empty = register(app, &author, OPEN).await;
+        let mut open = Vec::new();
+        for name in ["a", "b", "c", "d"] {
+            let schema = register(app, &author, &format!("tenant.acme.sales.Wait-{name}")).await;
+            let version = draft(app, &author, &schema, RECORD, json!([])).await;
+            open.push(propose(app, &author, &version).await);
+        }
+        // A fourth one stays open, with a difference that is told.
+        let lenient =
+            "mutation($id: ID!) { updateSchema(input: { id: $id, policy: LENIENT }) { status } }";
+        app.data(&author, lenient, json!({ "id": address })).await;
+        let broken =
+            r#"{"type":"record","name":"Address","fields":[{"name":"street","type":"int"}]}"#;
+        let broken = draft(app, &author, &address, broken, json!([])).await;
+        propose(app, &author, &broken).await;
+        let schema = register(app, &author, "tenant.acme.sales.Draft").await;
+        let draft = draft(app, &author, &schema, RECORD, json!([])).await;
+        let bind = "mutation($id: ID!) { updateDataset(input: { id: $id, schemaFqid: \"tenant.acme.sales.Standing\" }) { status } }";
+        let admin = app.token(TENANT, Role::TenantAdmin);
+        app.data(&admin, bind, json!({ "id": dataset })).await;
+        let [a, b, c, ..] = open.try_into().unwrap_or_else(|_| unreachable!("there are four"));
+        Self { standing, active, empty, draft, open: [a, b, c] }
+    }
+}
+
+async fn register(app: &TestApp, token: &str, fqid: &str) -> String {
+    let document = "mutation($f: String!) { registerSchema(input: { fqid: $f, format: AVRO, description: \"d\",
+        owners: [\"o\"], tags: [\"t\"] }) { status schema { id } } }";
+    let mut data = app.data(token, document, json!({ "f": fqid })).await;
+    assert_eq!(data["registerSchema"]["status"], "REGISTERED", "{data:#}");
+    data["registerSchema"]["schema"]["id"].take().as_str().unwrap().to_owned()
+}
+
+async fn draft(app: &TestApp, token: &str, schema: &str, text: &str, refers: Value) -> String {
+    let document = "mutation($s: ID!, $c: String!, $r: [SchemaReferenceInput!]!) {
+        draftSchemaVersion(input: { schemaId: $s, content: $c, references: $r }) { status version { id } } }";
+    let mut data = app.data(token, document, json!({ "s": schema, "c": text, "r": refers })).await;
+    assert_eq!(data["draftSchemaVersion"]["status"], "DRAFTED", "{data:#}");
+    data["draftSchemaVersion"]["version"]["id"].take().as_str().unwrap().to_owned()
+}
+
+async fn propose(app: &TestApp, token: &str, version: &str) -> String {
+    let document =
+        "mutation($v: ID!) { proposeSchemaTransition(input: { versionId: $v, kind: ACTIVATE }) {
+        refused transition { id } } }";
+    let mut data = app.data(token, document, json!({ "v": version })).await;
+    assert!(data["proposeSchemaTransition"]["refused"].is_null(), "{data:#}");
+    data["proposeSchemaTransition"]["transition"]["id"].take().as_str().unwrap().to_owned()
+}
+
+async fn approve(app: &TestApp, token: &str, transition: &str) {
+    let document = "mutation($t: ID!) { approveSchemaTransition(input: { id: $t }) { refused } }";
+    let data = app.data(token, document, json!({ "t": transition })).await;
+    assert!(data["approveSchemaTransition"]["refused"].is_null(), "{data:#}");
+}
