@@ -63,6 +63,10 @@ mod tests {
         freshness::model::{Basis, Driver, Mode, Status},
         history::model::{anomaly::AnomalyKind, expected::ExpectedBasis},
         refresh::model::{EventType, RefreshStatus, RunState, WatermarkOrigin},
+        schema::model::{
+            evolution::ChangeKind,
+            observed::{DriftKind, Family},
+        },
     };
 
     #[test]
@@ -81,6 +85,6 @@ mod tests {
             )+};
         }
         check!(Lifecycle, Basis, Driver, Mode, Status, EventType, RefreshStatus, RunState);
-        check!(WatermarkOrigin, AnomalyKind, ExpectedBasis);
+        check!(WatermarkOrigin, AnomalyKind, ExpectedBasis, ChangeKind, DriftKind, Family);
     }
 }

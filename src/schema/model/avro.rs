@@ -24,6 +24,7 @@ mod json;
 mod library;
 mod logical;
 mod read;
+mod shape;
 #[cfg(test)]
 mod tests;
 
@@ -36,9 +37,10 @@ use super::verdict::Violation;
 pub use binary::decode_check;
 pub use canonical::canonical;
 pub use compare::compare;
-pub use fields::fields;
+pub use fields::{fields, places};
 pub use json::validate;
 pub use read::parse;
+pub(super) use shape::shape;
 
 /// The most bytes of a schema's text and of the texts that it refers to, together.
 pub const MAX_SCHEMA_BYTES: usize = 1024 * 1024;

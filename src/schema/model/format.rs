@@ -3,7 +3,9 @@
 use serde_json::Value;
 
 use super::{
-    avro, json, protobuf,
+    avro, json,
+    observed::shape::Shape,
+    protobuf,
     verdict::{Budget, Comparison, Violation},
 };
 
@@ -20,7 +22,7 @@ crate::wire::wire_enum! {
 }
 
 /// The steps that one comparison may take. A schema of 200 fields takes some thousands.
-const COMPARISON_STEPS: u64 = 2_000_000;
+pub(super) const COMPARISON_STEPS: u64 = 2_000_000;
 /// The steps that the check of one payload may take.
 const PAYLOAD_STEPS: u64 = 1_000_000;
 
@@ -84,12 +86,23 @@ impl Schema {
     /// # Errors
     /// [`OtherFormat`].
     pub fn reads(&self, writer: &Self) -> Result<Comparison, OtherFormat> {
-        let mut budget = Budget::new(COMPARISON_STEPS);
+        self.reads_within(writer, &mut Budget::new(COMPARISON_STEPS))
+    }
+
+    /// The same with a budget that others may share.
+    ///
+    /// # Errors
+    /// [`OtherFormat`].
+    pub fn reads_within(
+        &self,
+        writer: &Self,
+        budget: &mut Budget,
+    ) -> Result<Comparison, OtherFormat> {
         Ok(match (self, writer) {
-            (Self::Avro(reader), Self::Avro(writer)) => avro::compare(reader, writer, &mut budget),
-            (Self::Json(reader), Self::Json(writer)) => json::compare(reader, writer, &mut budget),
+            (Self::Avro(reader), Self::Avro(writer)) => avro::compare(reader, writer, budget),
+            (Self::Json(reader), Self::Json(writer)) => json::compare(reader, writer, budget),
             (Self::Protobuf(reader), Self::Protobuf(writer)) => {
-                protobuf::compare(reader, writer, &mut budget)
+                protobuf::compare(reader, writer, budget)
             }
             _ => return Err(OtherFormat),
         })
@@ -113,6 +126,26 @@ impl Schema {
             Self::Avro(schema) => avro::fields(schema),
             Self::Json(schema) => json::fields(schema),
             Self::Protobuf(schema) => protobuf::fields(schema),
+        }
+    }
+
+    /// What it says of its values, as far as it can be compared with what a run reports.
+    pub(super) fn shape(&self) -> Shape<'_> {
+        match self {
+            Self::Avro(schema) => avro::shape(schema),
+            Self::Json(schema) => json::shape(schema),
+            Self::Protobuf(schema) => protobuf::shape(schema),
+        }
+    }
+
+    /// Where a comparison tells the differences of its fields, each place with the field's path. What holds
+    /// fields and is none has a place as well: the schema itself, with an empty path.
+    #[must_use]
+    pub fn places(&self) -> Vec<(String, String)> {
+        match self {
+            Self::Avro(schema) => avro::places(schema),
+            Self::Json(schema) => json::places(schema),
+            Self::Protobuf(schema) => protobuf::places(schema),
         }
     }
 }

@@ -14,6 +14,7 @@ mod kinds;
 mod oneofs;
 mod scan;
 mod services;
+mod shape;
 #[cfg(test)]
 mod tests;
 mod text_format;
@@ -31,8 +32,9 @@ use super::verdict::Violation;
 
 pub use canonical::canonical;
 pub use compare::compare;
-pub use fields::fields;
+pub use fields::{fields, places};
 pub use json::validate_json;
+pub(super) use shape::shape;
 pub use wire::validate_bytes;
 
 /// The most bytes of a schema's text and of the texts that it refers to, together.

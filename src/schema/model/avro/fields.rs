@@ -6,8 +6,8 @@ use super::{super::verdict::Budget, AvroSchema, Kind, Node, NodeId};
 
 /// The most fields that are listed. Types that are used in many places are listed in each.
 pub const MAX_FIELDS: usize = 10_000;
-/// The most characters of all paths.
-const MAX_CHARS: usize = 4 * 1024 * 1024;
+/// The most characters of all paths and places, about.
+const MAX_CHARS: usize = 8 * 1024 * 1024;
 const MAX_PATH_DEPTH: usize = 40;
 /// A type without fields of its own costs as much in each place, and adds nothing to the list.
 const STEPS: u64 = 200_000;
@@ -16,33 +16,54 @@ const STEPS: u64 = 200_000;
 /// array and `{}` for the values of a map; a type that is inside itself is not entered again.
 #[must_use]
 pub fn fields(schema: &AvroSchema) -> Vec<(String, String)> {
-    let (inside, fields, budget) = (HashSet::new(), Vec::new(), Budget::new(STEPS));
-    let mut list = List { schema, inside, fields, chars: 0, budget };
-    list.enter(schema.root, "", 0);
-    list.fields
+    List::of(schema).fields
+}
+
+/// Where the fields and their types are written out, each with the field's path: of what holds the
+/// fields of the schema itself, an empty one.
+#[must_use]
+pub fn places(schema: &AvroSchema) -> Vec<(String, String)> {
+    List::of(schema).places
 }
 
 struct List<'a> {
     schema: &'a AvroSchema,
     inside: HashSet<NodeId>,
     fields: Vec<(String, String)>,
+    places: Vec<(String, String)>,
     chars: usize,
     budget: Budget,
 }
 
-impl List<'_> {
+impl<'a> List<'a> {
+    fn of(schema: &'a AvroSchema) -> Self {
+        let (inside, budget) = (HashSet::new(), Budget::new(STEPS));
+        let mut list =
+            Self { schema, inside, fields: Vec::new(), places: Vec::new(), chars: 0, budget };
+        list.enter(schema.root, "", 0);
+        list
+    }
+
+    fn place(&mut self, place: &str, path: &str) {
+        self.chars += place.len() + path.len();
+        self.places.push((place.to_owned(), path.to_owned()));
+    }
+
     fn enter(&mut self, id: NodeId, path: &str, depth: usize) {
         if self.budget.step().is_err()
             || depth > MAX_PATH_DEPTH
             || self.fields.len() >= MAX_FIELDS
+            || self.chars > MAX_CHARS
             || !self.inside.insert(id)
         {
             return;
         }
         let schema = self.schema;
-        match &schema.node(id).kind {
+        let node = schema.node(id);
+        self.place(&node.path, path);
+        match &node.kind {
             Kind::Record(fields) => {
-                for field in fields {
+                for (index, field) in fields.iter().enumerate() {
                     if self.fields.len() >= MAX_FIELDS || self.chars > MAX_CHARS {
                         break;
                     }
@@ -50,6 +71,7 @@ impl List<'_> {
                     let path = format!("{path}{dot}{}", field.name);
                     let kind = type_text(schema, schema.node(field.schema));
                     self.chars += path.len() + kind.len();
+                    self.place(&format!("{}/fields/{index}", node.path), &path);
                     self.fields.push((path.clone(), kind));
                     self.enter(field.schema, &path, depth + 1);
                 }

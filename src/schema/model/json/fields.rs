@@ -9,35 +9,61 @@ use super::node::{EVERY, Id, NUMBER, Node};
 
 /// The most that are told.
 const MAX_FIELDS: usize = 10_000;
+/// The most bytes of all paths and places, about.
+const MAX_BYTES: usize = 8 * 1024 * 1024;
 /// How deep.
 const MAX_DEPTH: usize = 32;
 
 /// Each field's path and type, in order of the path. Types of one field that is described more
 /// than once are told once each, with `|` between.
 pub fn fields(schema: &JsonSchema) -> Vec<(String, String)> {
-    let mut walk = Walk { schema, found: BTreeMap::new(), open: Vec::new(), steps: 0 };
-    walk.node(0, "");
-    walk.found.into_iter().map(|(path, types)| (path, types.join("|"))).collect()
+    let found = Walk::of(schema).found.into_iter();
+    found.map(|(path, types)| (path, types.join("|"))).collect()
+}
+
+/// Where the fields' schemas are written out, each with the field's path: of the schema itself, an
+/// empty one.
+pub fn places(schema: &JsonSchema) -> Vec<(String, String)> {
+    Walk::of(schema).places
 }
 
 struct Walk<'a> {
     schema: &'a JsonSchema,
     found: BTreeMap<String, Vec<String>>,
+    places: Vec<(String, String)>,
+    bytes: usize,
     /// The nodes on the way here: one that comes again is where recursion ends.
     open: Vec<Id>,
     steps: usize,
 }
 
-impl Walk<'_> {
+impl<'a> Walk<'a> {
+    fn of(schema: &'a JsonSchema) -> Self {
+        let (found, places, open) = (BTreeMap::new(), Vec::new(), Vec::new());
+        let mut walk = Self { schema, found, places, bytes: 0, open, steps: 0 };
+        walk.node(0, "");
+        walk
+    }
+
+    /// What is said of names by a pattern is said of what holds them as well.
+    fn place(&mut self, id: Id, path: &str) {
+        if let Some(node) = self.schema.node(id) {
+            self.bytes += node.written.len() + path.len();
+            self.places.push((node.written.clone(), path.to_owned()));
+        }
+    }
+
     fn node(&mut self, id: Id, path: &str) {
         self.steps += 1;
         let ended = self.open.len() > MAX_DEPTH || self.steps > 4 * MAX_FIELDS;
-        if self.open.contains(&id) || ended || self.found.len() >= MAX_FIELDS {
+        let full = self.found.len() >= MAX_FIELDS || self.bytes > MAX_BYTES;
+        if self.open.contains(&id) || ended || full {
             return;
         }
         let schema = self.schema;
         let Some(node) = schema.node(id) else { return };
         self.open.push(id);
+        self.place(id, path);
         if let Some(told) = told(node).filter(|_| !path.is_empty()) {
             let types = self.found.entry(path.to_owned()).or_default();
             if !types.contains(&told) {
@@ -46,12 +72,17 @@ impl Walk<'_> {
         }
         let dot = if path.is_empty() { "" } else { "." };
         for (name, id) in &node.properties {
+            if self.bytes > MAX_BYTES {
+                break;
+            }
             let path = format!("{path}{dot}{}", escaped(name));
+            self.bytes += path.len();
             // A field is there even if nothing is said of it.
             self.found.entry(path.clone()).or_default();
             self.node(*id, &path);
         }
         for (pattern, id) in &node.pattern_properties {
+            self.place(*id, path);
             self.node(*id, &format!("{path}{dot}/{}/", escape(pattern)));
         }
         if let Some(id) = node.additional_properties {
@@ -72,7 +103,7 @@ impl Walk<'_> {
 }
 
 /// A name in a path: one with a dot or a bracket in it is quoted.
-fn escaped(name: &str) -> String {
+pub fn escaped(name: &str) -> String {
     let plain = |letter: char| letter.is_alphanumeric() || "_-$@".contains(letter);
     match name {
         "" => "\"\"".to_owned(),

@@ -53,7 +53,13 @@ impl Walk<'_> {
         let key = (path.clone(), rule);
         let known = self.differences.get(&key).map(|difference| difference.verdict);
         let full = self.differences.len() >= MAX_DIFFERENCES && known.is_none();
-        if known == Some(Verdict::Incompatible) || full {
+        if known == Some(Verdict::Incompatible) {
+            return Ok(false);
+        }
+        if full {
+            let message = format!("there are more than {MAX_DIFFERENCES}");
+            let (path, rule, verdict) = (String::new(), "TOO_MANY_DIFFERENCES", Verdict::Unknown);
+            self.add(Difference { path, rule, message, verdict });
             return Ok(false);
         }
         let message = shortened(&message, 300);
