@@ -10,6 +10,7 @@ pub mod json;
 pub mod lifecycle;
 pub mod name;
 pub mod observed;
+mod outline;
 mod place;
 pub mod protobuf;
 pub mod verdict;

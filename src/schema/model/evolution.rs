@@ -4,8 +4,8 @@
 //! two comparisons, the new version reading the old and the old one reading the new.
 //!
 //! # How a difference comes to a field
-//! A comparison tells a difference at a place in the reader's schema, and [`Schema::places`] knows whose
-//! field that is; if it knows nothing of the place itself, the nearest one around it counts. A type that
+//! A comparison tells a difference at a place in the reader's schema, and the outline of that schema knows
+//! whose field that is; if it knows nothing of the place itself, the nearest one around it counts. A type that
 //! several fields have is written out once, so that what is told of it is told of each of them. What is
 //! told of no field (the schema itself, a message, an enum or a service of Protobuf) has an entry of its
 //! own.
@@ -15,7 +15,8 @@
 //! nobody looks inside, and that an object of JSON Schema allows no others is told of these (`*`). So a
 //! changed field of which nothing is told is UNKNOWN where what holds it, or the others in the same, are not
 //! COMPATIBLE. In a comparison
-//! that was not finished, no field is better than UNKNOWN.
+//! that was not finished, no field is better than UNKNOWN; and where a schema has more fields than are listed,
+//! none is of which nothing is told.
 
 use std::{
     cmp::Reverse,
@@ -26,6 +27,7 @@ use super::{
     compatibility::Direction,
     format::{COMPARISON_STEPS, Format, OtherFormat, Schema},
     name::VersionNumber,
+    outline::Outline,
     verdict::{Budget, Comparison, Difference, Verdict},
 };
 
@@ -103,7 +105,7 @@ pub fn history(versions: &[(VersionNumber, &Schema)], path: &str) -> Vec<FieldSt
     versions.sort_by_key(|(number, _)| *number);
     let mut budget = Budget::new(HISTORY_STEPS);
     let mut steps = Vec::new();
-    let mut before: Option<(&Schema, Fields<'_>)> = None;
+    let mut before: Option<(&Schema, Fields)> = None;
     for (version, schema) in versions {
         let fields = Fields::of(schema);
         let kind = fields.types.get(path);
@@ -139,29 +141,32 @@ fn first(path: &str, kind: &str) -> FieldChange {
 }
 
 /// A schema's fields, each once.
-struct Fields<'a> {
-    schema: &'a Schema,
+struct Fields {
+    format: Format,
     /// By path. Where several parts of a schema describe one field, with `|` between.
     types: BTreeMap<String, String>,
+    places: Vec<(String, String)>,
+    is_whole: bool,
 }
 
-impl<'a> Fields<'a> {
-    fn of(schema: &'a Schema) -> Self {
+impl Fields {
+    fn of(schema: &Schema) -> Self {
+        let Outline { fields, places, is_whole } = schema.outline();
         let mut types: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
-        for (path, kind) in schema.fields() {
+        for (path, kind) in fields {
             types.entry(path).or_default().insert(kind);
         }
         let joined = |kinds: BTreeSet<String>| kinds.into_iter().collect::<Vec<_>>().join("|");
         let types = types.into_iter().map(|(path, kinds)| (path, joined(kinds))).collect();
-        Self { schema, types }
+        Self { format: schema.format(), types, places, is_whole }
     }
 }
 
 type Compared = Result<Comparison, OtherFormat>;
 
 fn between(
-    old: &Fields<'_>,
-    new: &Fields<'_>,
+    old: &Fields,
+    new: &Fields,
     (backward, forward): (Compared, Compared),
 ) -> Vec<FieldChange> {
     let mut told = Told { old, new, of: HashMap::new(), others: BTreeMap::new(), bytes: 0 };
@@ -208,8 +213,8 @@ fn between(
 
 /// What is told so far, and of what.
 struct Told<'a> {
-    old: &'a Fields<'a>,
-    new: &'a Fields<'a>,
+    old: &'a Fields,
+    new: &'a Fields,
     /// By the path of the field.
     of: HashMap<String, Vec<(Direction, Difference)>>,
     /// By the path of the difference.
@@ -222,11 +227,12 @@ impl Told<'_> {
     fn side(
         &mut self,
         direction: Direction,
-        reader: &Fields<'_>,
-        writer: &Fields<'_>,
+        reader: &Fields,
+        writer: &Fields,
         compared: Compared,
     ) -> Side {
-        let mut side = Side { worst: HashMap::new(), is_finished: true };
+        let is_whole = reader.is_whole && writer.is_whole;
+        let mut side = Side { worst: HashMap::new(), is_finished: true, is_whole };
         let comparison = compared.unwrap_or_else(|OtherFormat| Comparison {
             differences: vec![Difference {
                 path: String::new(),
@@ -235,8 +241,7 @@ impl Told<'_> {
                 verdict: Verdict::Incompatible,
             }],
         });
-        let places = Places::of(reader.schema, writer.schema);
-        let format = reader.schema.format();
+        let places = Places::of(reader, writer);
         let mut differences = comparison.differences;
         differences.sort_by_key(|difference| Reverse(difference.verdict));
         let mut attached = 0_usize;
@@ -246,7 +251,7 @@ impl Told<'_> {
                 side.is_finished = false;
             }
             // It names the record and not the field, of which the entry of the field itself tells.
-            if format == Format::Avro && difference.rule == "FIELD_REMOVED" && is_note {
+            if reader.format == Format::Avro && difference.rule == "FIELD_REMOVED" && is_note {
                 continue;
             }
             let mut is_told = false;
@@ -303,6 +308,8 @@ struct Side {
     /// The worst of what is told, by path of the field, or of what holds fields.
     worst: HashMap<String, Verdict>,
     is_finished: bool,
+    /// Whether all fields of both schemas are known.
+    is_whole: bool,
 }
 
 impl Side {
@@ -334,19 +341,23 @@ impl Side {
         let mut steps = path.match_indices(STEPS);
         let is_bad = is_bad("") || is_bad("*") || steps.by_ref().take(MAX_STEPS_UP).any(held_badly);
         let is_followed = steps.next().is_none() || self.worst.is_empty();
-        if is_bad || !is_followed { Verdict::Unknown } else { Verdict::Compatible }
+        if is_bad || !is_followed || !self.is_whole {
+            Verdict::Unknown
+        } else {
+            Verdict::Compatible
+        }
     }
 }
 
 /// The paths of the fields, by the places where they are written out.
-struct Places(HashMap<String, BTreeSet<String>>);
+struct Places<'a>(HashMap<&'a str, BTreeSet<&'a str>>);
 
-impl Places {
+impl<'a> Places<'a> {
     /// A pointer is one into the reader's schema. Elements of Protobuf may be the writer's.
-    fn of(reader: &Schema, writer: &Schema) -> Self {
-        let mut places: HashMap<String, BTreeSet<String>> = HashMap::new();
-        let more = (writer.format() == Format::Protobuf).then(|| writer.places());
-        for (place, path) in reader.places().into_iter().chain(more.into_iter().flatten()) {
+    fn of(reader: &'a Fields, writer: &'a Fields) -> Self {
+        let mut places: HashMap<&str, BTreeSet<&str>> = HashMap::new();
+        let more = (writer.format == Format::Protobuf).then_some(&writer.places);
+        for (place, path) in reader.places.iter().chain(more.into_iter().flatten()) {
             places.entry(place).or_default().insert(path);
         }
         Self(places)
@@ -356,7 +367,7 @@ impl Places {
     fn around<'p>(&'p self, place: &'p str) -> impl Iterator<Item = &'p str> {
         let up = |place: &&'p str| place.rsplit_once('/').map(|(around, _)| around);
         let found = std::iter::successors(Some(place), up).find_map(|place| self.0.get(place));
-        found.into_iter().flatten().map(String::as_str)
+        found.into_iter().flatten().copied()
     }
 }
 

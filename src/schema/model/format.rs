@@ -5,6 +5,7 @@ use serde_json::Value;
 use super::{
     avro, json,
     observed::shape::Shape,
+    outline::Outline,
     protobuf,
     verdict::{Budget, Comparison, Violation},
 };
@@ -138,14 +139,12 @@ impl Schema {
         }
     }
 
-    /// Where a comparison tells the differences of its fields, each place with the field's path. What holds
-    /// fields and is none has a place as well: the schema itself, with an empty path.
-    #[must_use]
-    pub fn places(&self) -> Vec<(String, String)> {
+    /// Its fields with the places at which a comparison tells their differences.
+    pub(super) fn outline(&self) -> Outline {
         match self {
-            Self::Avro(schema) => avro::places(schema),
-            Self::Json(schema) => json::places(schema),
-            Self::Protobuf(schema) => protobuf::places(schema),
+            Self::Avro(schema) => avro::outline(schema),
+            Self::Json(schema) => json::outline(schema),
+            Self::Protobuf(schema) => protobuf::outline(schema),
         }
     }
 }

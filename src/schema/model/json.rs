@@ -32,7 +32,7 @@ use serde_json::Value;
 
 use super::verdict::{Budget, Comparison, Violation};
 use draft::Draft;
-pub(super) use fields::escaped as step;
+pub(super) use fields::{escaped as step, outline};
 use limits::{
     MAX_ALL_BYTES, MAX_COMPILED_BYTES, MAX_NAME_BYTES, MAX_PATTERN_BYTES, MAX_PATTERNS,
     MAX_REFERENCES, MAX_VALUES, MAX_VIOLATIONS, violation,
@@ -203,12 +203,6 @@ fn tell(error: &ValidationError<'_>, depth: usize, told: &mut Vec<Violation>) {
 #[must_use]
 pub fn fields(schema: &JsonSchema) -> Vec<(String, String)> {
     fields::fields(schema)
-}
-
-/// Where the schemas of [`fields`] are written out, as a pointer, each with the field's path.
-#[must_use]
-pub fn places(schema: &JsonSchema) -> Vec<(String, String)> {
-    fields::places(schema)
 }
 
 /// What a schema says of its values, as far as it can be compared with what a run reports.

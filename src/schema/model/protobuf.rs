@@ -32,7 +32,8 @@ use super::verdict::Violation;
 
 pub use canonical::canonical;
 pub use compare::compare;
-pub use fields::{fields, places};
+pub use fields::fields;
+pub(super) use fields::outline;
 pub use json::validate_json;
 pub(super) use shape::shape;
 pub use wire::validate_bytes;

@@ -2,12 +2,16 @@
 
 use std::collections::HashSet;
 
-use super::{super::verdict::Budget, AvroSchema, Kind, Node, NodeId};
+use super::{
+    super::{
+        outline::{MAX_BYTES, Outline},
+        verdict::Budget,
+    },
+    AvroSchema, Kind, Node, NodeId,
+};
 
 /// The most fields that are listed. Types that are used in many places are listed in each.
 pub const MAX_FIELDS: usize = 10_000;
-/// The most characters of all paths and places, about.
-const MAX_CHARS: usize = 8 * 1024 * 1024;
 const MAX_PATH_DEPTH: usize = 40;
 /// A type without fields of its own costs as much in each place, and adds nothing to the list.
 const STEPS: u64 = 200_000;
@@ -16,46 +20,44 @@ const STEPS: u64 = 200_000;
 /// array and `{}` for the values of a map; a type that is inside itself is not entered again.
 #[must_use]
 pub fn fields(schema: &AvroSchema) -> Vec<(String, String)> {
-    List::of(schema).fields
+    outline(schema).fields
 }
 
-/// Where the fields and their types are written out, each with the field's path: of what holds the
-/// fields of the schema itself, an empty one.
-#[must_use]
-pub fn places(schema: &AvroSchema) -> Vec<(String, String)> {
-    List::of(schema).places
+/// The same with the places.
+pub(in super::super) fn outline(schema: &AvroSchema) -> Outline {
+    let (inside, budget) = (HashSet::new(), Budget::new(STEPS));
+    let mut list = List { schema, inside, found: Outline::new(), bytes: 0, budget };
+    list.enter(schema.root, "", 0);
+    list.found
 }
 
 struct List<'a> {
     schema: &'a AvroSchema,
     inside: HashSet<NodeId>,
-    fields: Vec<(String, String)>,
-    places: Vec<(String, String)>,
-    chars: usize,
+    found: Outline,
+    bytes: usize,
     budget: Budget,
 }
 
-impl<'a> List<'a> {
-    fn of(schema: &'a AvroSchema) -> Self {
-        let (inside, budget) = (HashSet::new(), Budget::new(STEPS));
-        let mut list =
-            Self { schema, inside, fields: Vec::new(), places: Vec::new(), chars: 0, budget };
-        list.enter(schema.root, "", 0);
-        list
+impl List<'_> {
+    fn place(&mut self, place: &str, path: &str) {
+        self.bytes += place.len() + path.len();
+        self.found.places.push((place.to_owned(), path.to_owned()));
     }
 
-    fn place(&mut self, place: &str, path: &str) {
-        self.chars += place.len() + path.len();
-        self.places.push((place.to_owned(), path.to_owned()));
+    /// Notes if no more may be listed.
+    fn is_full(&mut self) -> bool {
+        let is_full = self.found.fields.len() >= MAX_FIELDS || self.bytes > MAX_BYTES;
+        self.found.is_whole &= !is_full;
+        is_full
     }
 
     fn enter(&mut self, id: NodeId, path: &str, depth: usize) {
-        if self.budget.step().is_err()
-            || depth > MAX_PATH_DEPTH
-            || self.fields.len() >= MAX_FIELDS
-            || self.chars > MAX_CHARS
-            || !self.inside.insert(id)
-        {
+        if self.budget.step().is_err() || depth > MAX_PATH_DEPTH {
+            self.found.is_whole = false;
+            return;
+        }
+        if !self.inside.insert(id) {
             return;
         }
         let schema = self.schema;
@@ -64,15 +66,15 @@ impl<'a> List<'a> {
         match &node.kind {
             Kind::Record(fields) => {
                 for (index, field) in fields.iter().enumerate() {
-                    if self.fields.len() >= MAX_FIELDS || self.chars > MAX_CHARS {
+                    if self.is_full() {
                         break;
                     }
                     let dot = if path.is_empty() { "" } else { "." };
                     let path = format!("{path}{dot}{}", field.name);
                     let kind = type_text(schema, schema.node(field.schema));
-                    self.chars += path.len() + kind.len();
+                    self.bytes += path.len() + kind.len();
                     self.place(&format!("{}/fields/{index}", node.path), &path);
-                    self.fields.push((path.clone(), kind));
+                    self.found.fields.push((path.clone(), kind));
                     self.enter(field.schema, &path, depth + 1);
                 }
             }
@@ -80,6 +82,9 @@ impl<'a> List<'a> {
             Kind::Map(values) => self.enter(*values, &format!("{path}{{}}"), depth + 1),
             Kind::Union(branches) => {
                 for branch in branches {
+                    if self.is_full() {
+                        break;
+                    }
                     self.enter(*branch, path, depth + 1);
                 }
             }

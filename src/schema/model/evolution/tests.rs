@@ -232,6 +232,42 @@ fn a_type_of_very_many_fields_is_bounded() {
     assert!(bytes.map(|(_, told)| told.message.len()).sum::<usize>() <= MAX_TOLD_BYTES);
 }
 
+/// Of what is not listed nobody knows whether it is there.
+#[test]
+fn more_fields_than_are_listed() {
+    let schema = |first: &str| {
+        let text = |name: String| json!({ "name": name, "type": "string", "default": "" });
+        let many = (0..10_000).map(|index| text(format!("f{index}")));
+        avro(json!(std::iter::once(text(first.to_owned())).chain(many).collect::<Vec<_>>()))
+    };
+    let (old, new) = (schema("f9998_"), schema("a"));
+    let told = lines(&old, &new);
+    assert_eq!(told.len(), 2, "{told:#?}");
+    let less = avro(json!([]));
+    let changes = changes(&old, &less);
+    let unknown = changes.iter().filter(|change| change.backward == Verdict::Unknown).count();
+    assert_eq!((changes.len(), unknown), (10_001, 10_000));
+}
+
+/// Types that are used twice in each of those that use them.
+#[test]
+fn types_that_double_at_each_level_end() {
+    let schema = |leaf: &str| {
+        let mut kind =
+            json!({ "type": "record", "name": "R0", "fields": [{ "name": "x", "type": leaf }] });
+        for level in 1..=18 {
+            let name = format!("R{}", level - 1);
+            kind = json!({ "type": "record", "name": format!("R{level}"), "fields": [
+                { "name": "a", "type": kind }, { "name": "b", "type": name } ] });
+        }
+        read(Format::Avro, &kind.to_string())
+    };
+    let changes = changes(&schema("int"), &schema("string"));
+    let changed = changes.iter().filter(|change| change.path.ends_with(".x"));
+    assert!(changed.clone().count() > 1_000);
+    assert!(changed.into_iter().all(|change| change.backward == Verdict::Incompatible));
+}
+
 /// Names with very many dots have very many parts to look at.
 #[test]
 fn names_full_of_dots_end() {

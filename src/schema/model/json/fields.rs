@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use super::super::outline::{MAX_BYTES, Outline};
 use super::JsonSchema;
 use super::canonical;
 use super::limits::escape;
@@ -9,22 +10,22 @@ use super::node::{EVERY, Id, NUMBER, Node};
 
 /// The most that are told.
 const MAX_FIELDS: usize = 10_000;
-/// The most bytes of all paths and places, about.
-const MAX_BYTES: usize = 8 * 1024 * 1024;
 /// How deep.
 const MAX_DEPTH: usize = 32;
 
 /// Each field's path and type, in order of the path. Types of one field that is described more
 /// than once are told once each, with `|` between.
 pub fn fields(schema: &JsonSchema) -> Vec<(String, String)> {
-    let found = Walk::of(schema).found.into_iter();
-    found.map(|(path, types)| (path, types.join("|"))).collect()
+    outline(schema).fields
 }
 
-/// Where the fields' schemas are written out, each with the field's path: of the schema itself, an
-/// empty one.
-pub fn places(schema: &JsonSchema) -> Vec<(String, String)> {
-    Walk::of(schema).places
+/// The same with the places: what is said of names by a pattern is said of what holds them as well.
+pub fn outline(schema: &JsonSchema) -> Outline {
+    let (found, places, open) = (BTreeMap::new(), Vec::new(), Vec::new());
+    let mut walk = Walk { schema, found, places, bytes: 0, open, steps: 0, is_whole: true };
+    walk.node(0, "");
+    let fields = walk.found.into_iter().map(|(path, types)| (path, types.join("|")));
+    Outline { fields: fields.collect(), places: walk.places, is_whole: walk.is_whole }
 }
 
 struct Walk<'a> {
@@ -35,17 +36,10 @@ struct Walk<'a> {
     /// The nodes on the way here: one that comes again is where recursion ends.
     open: Vec<Id>,
     steps: usize,
+    is_whole: bool,
 }
 
-impl<'a> Walk<'a> {
-    fn of(schema: &'a JsonSchema) -> Self {
-        let (found, places, open) = (BTreeMap::new(), Vec::new(), Vec::new());
-        let mut walk = Self { schema, found, places, bytes: 0, open, steps: 0 };
-        walk.node(0, "");
-        walk
-    }
-
-    /// What is said of names by a pattern is said of what holds them as well.
+impl Walk<'_> {
     fn place(&mut self, id: Id, path: &str) {
         if let Some(node) = self.schema.node(id) {
             self.bytes += node.written.len() + path.len();
@@ -55,9 +49,12 @@ impl<'a> Walk<'a> {
 
     fn node(&mut self, id: Id, path: &str) {
         self.steps += 1;
+        if self.open.contains(&id) {
+            return;
+        }
         let ended = self.open.len() > MAX_DEPTH || self.steps > 4 * MAX_FIELDS;
-        let full = self.found.len() >= MAX_FIELDS || self.bytes > MAX_BYTES;
-        if self.open.contains(&id) || ended || full {
+        if ended || self.found.len() >= MAX_FIELDS || self.bytes > MAX_BYTES {
+            self.is_whole = false;
             return;
         }
         let schema = self.schema;
@@ -73,6 +70,7 @@ impl<'a> Walk<'a> {
         let dot = if path.is_empty() { "" } else { "." };
         for (name, id) in &node.properties {
             if self.bytes > MAX_BYTES {
+                self.is_whole = false;
                 break;
             }
             let path = format!("{path}{dot}{}", escaped(name));

@@ -376,6 +376,50 @@ fn nested(depth: usize) -> Value {
     json!([field])
 }
 
+/// As small as the stacks that tokio gives its threads.
+#[test]
+fn nothing_goes_down_the_stack_too_far() {
+    let test = || {
+        let deepest = read(Format::Avro, &draft(&nested(MAX_DEPTH - 1), "R").unwrap());
+        assert_eq!(drift(&nested(MAX_DEPTH - 1), &deepest), []);
+        let mut avro = json!("int");
+        let mut object = json!({ "type": "integer" });
+        for _ in 0..24 {
+            avro = json!({ "type": "array", "items": { "type": "map", "values": avro } });
+            object = json!({ "allOf": [{ "properties": { "f": object } }] });
+        }
+        let message = (0..30).fold("int32 f = 1;".to_owned(), |inner, _| {
+            format!("message M {{ {inner} }} M f = 2;")
+        });
+        let message = format!("syntax = \"proto3\"; message R {{ {message} }}");
+        let fields = json!([{ "name": "f", "type": "int" }]);
+        let root =
+            json!({ "type": "record", "name": "R", "fields": [{ "name": "f", "type": avro }] });
+        for (format, text) in [
+            (Format::Avro, root.to_string()),
+            (Format::Json, object.to_string()),
+            (Format::Protobuf, message),
+        ] {
+            assert_eq!(drift(&fields, &read(format, &text)).len(), 1, "{format}");
+        }
+    };
+    std::thread::Builder::new().stack_size(2 << 20).spawn(test).unwrap().join().unwrap();
+}
+
+/// Types that are used twice in each of those that use them are not gone through for each use.
+#[test]
+fn types_that_double_at_each_level_end() {
+    let mut kind = json!({ "type": "record", "name": "R0", "fields": [] });
+    for level in 1..=18 {
+        let name = format!("R{}", level - 1);
+        kind = json!({ "type": "record", "name": format!("R{level}"), "fields": [
+            { "name": "a", "type": kind }, { "name": "b", "type": name } ] });
+    }
+    let bound = read(Format::Avro, &kind.to_string());
+    let fields = json!([{ "name": "a", "type": "struct" }]);
+    assert_eq!(lines(&fields, &bound), ["NOT_REPORTED b: - / RECORD"]);
+}
+
 #[test]
 fn as_deep_as_it_may_be_and_deeper() {
     let deepest = draft(&nested(MAX_DEPTH - 1), "R").unwrap();

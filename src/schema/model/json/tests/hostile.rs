@@ -29,6 +29,32 @@ fn to(index: usize) -> Value {
 }
 
 #[test]
+fn many_differences_are_cut_off_and_not_compatible() {
+    let many = |kind: &str| {
+        let property = |index| (format!("f{index}"), json!({ "type": kind }));
+        let properties: serde_json::Map<_, _> = (0..300).map(property).collect();
+        schema(&json!({ "properties": properties }).to_string())
+    };
+    let comparison = compare(&many("string"), &many("integer"), &mut Budget::new(10_000_000));
+    assert_eq!(comparison.verdict(), Verdict::Incompatible);
+    let rules = comparison.differences.iter().map(|difference| difference.rule);
+    assert_eq!(rules.filter(|rule| *rule == "TOO_MANY_DIFFERENCES").count(), 1);
+    assert_eq!(comparison.differences.len(), 200 + 1);
+}
+
+/// Names are repeated in the paths of all that is in them.
+#[test]
+fn fields_with_long_names_are_bounded() {
+    let name = "n".repeat(20_000);
+    let last: serde_json::Map<_, _> = (0..5_000).map(|at| (format!("f{at}"), json!({}))).collect();
+    let last = json!({ "properties": last });
+    let value = chain(20, |next| json!({ "properties": { (name.clone()): to(next) } }), &last);
+    let bytes =
+        fields(&schema(&value.to_string())).into_iter().map(|(path, _)| path.len()).sum::<usize>();
+    assert!((1 << 20..10 << 20).contains(&bytes), "{bytes}");
+}
+
+#[test]
 fn too_much_is_refused_when_it_is_read() {
     on_a_small_stack(|| {
         let refused = |text: &str, wanted: &str| {
