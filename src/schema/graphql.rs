@@ -157,7 +157,7 @@ impl Schema {
         nullable(Self::load(context, id.filter(|_| readable)?).await)
     }
 
-    fn subject(&self, context: &Context<'_>) -> Result<Subject> {
+    pub(super) fn subject(&self, context: &Context<'_>) -> Result<Subject> {
         Subject::of(call(context)?.principal().tenant(), &self.0)
     }
 }

@@ -13,6 +13,7 @@
 pub mod command;
 pub mod content;
 pub mod events;
+pub mod evolution_graphql;
 mod feed;
 pub mod governance;
 pub mod graphql;

@@ -5,6 +5,7 @@ use chrono::{DateTime, Utc};
 use futures::{Stream, StreamExt};
 
 use super::{
+    evolution_graphql::{self, SchemaDiff, SchemaFieldStep},
     feed::SchemaFeed,
     graphql::{Schema, SchemaFormat, SchemaState, SchemaVersion},
     model::{format, lifecycle},
@@ -16,7 +17,7 @@ use crate::{
     auth::policy::Operation,
     error::{Error, Result},
     graphql::{
-        annotations::{ListSize, about, page as paged},
+        annotations::{Cost, ListSize, WALK, about, holding, page as paged},
         call,
         connection::{Connection, Page, Place, is_possible_instant},
         direct::{Direct, direct},
@@ -224,6 +225,36 @@ impl SchemaQuery {
         #[graphql(desc = "`tenant.<code>.<domain>.<name>@<number>`.")] name: String,
     ) -> Nullable<Direct<SchemaVersion>> {
         direct(SchemaVersion::named(context, &name).await)
+    }
+
+    /// What differs between two versions, field by field, and whether that is breaking.
+    #[graphql(
+        directive = Cost::apply(WALK),
+        directive = ListSize::apply(holding(&["changes"], 20))
+    )]
+    async fn schema_diff(
+        &self,
+        context: &Context<'_>,
+        #[graphql(desc = "The earlier version: `tenant.<code>.<domain>.<name>@<number>`.")]
+        from: String,
+        #[graphql(desc = "The later version.")] to: String,
+    ) -> Nullable<SchemaDiff> {
+        nullable(evolution_graphql::diff(context, &from, &to).await)
+    }
+
+    /// Which versions of a schema brought, changed or dropped a field, in their order.
+    #[graphql(directive = Cost::apply(WALK), directive = ListSize::apply(about(5)))]
+    async fn field_history(
+        &self,
+        context: &Context<'_>,
+        #[graphql(desc = "The schema: `tenant.<code>.<domain>.<name>`.")] fqid: String,
+        #[graphql(desc = "The field, as `fields` of a version writes it.")] path: String,
+        #[graphql(
+            desc = "Only among the last so many versions; 100 unless said otherwise, and at the most."
+        )]
+        last: Option<i32>,
+    ) -> Nullable<Vec<SchemaFieldStep>> {
+        nullable(evolution_graphql::history(context, &fqid, path, last).await)
     }
 
     /// The requests that wait for a decision, the oldest first.

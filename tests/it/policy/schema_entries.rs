@@ -22,6 +22,18 @@ pub const ENTRIES: &[Entry] = &[
         |_| json!({ "f": format!("{STANDING}@1") }),
     ),
     entry(
+        "Query.schemaDiff",
+        "schema.read",
+        "query($f: String!, $t: String!) { schemaDiff(from: $f, to: $t) { backward } }",
+        |_| json!({ "f": "tenant.acme.sales.Address@1", "t": "tenant.acme.sales.Address@2" }),
+    ),
+    entry(
+        "Query.fieldHistory",
+        "schema.read",
+        "query($f: String!) { fieldHistory(fqid: $f, path: \"street\") { change { kind } } }",
+        |_| json!({ "f": "tenant.acme.sales.Address" }),
+    ),
+    entry(
         "_Entity.Schema",
         "schema.read",
         ENTITIES,
