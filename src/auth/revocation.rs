@@ -120,6 +120,7 @@ mod tests {
             role: Role::Reader,
             scopes: ScopeSet::default(),
             kind: TokenKind::User,
+            reach: crate::auth::Reach::Tenant,
             token_hash: [7; 32],
             token_id: Some("jti-1".into()),
             nonce: None,

@@ -377,6 +377,7 @@ mod tests {
             role: Role::Reader,
             kind: TokenKind::User,
             scopes: ScopeSet::default(),
+            reach: None,
             internal: false,
             sent: [0; 32],
         };

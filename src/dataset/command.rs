@@ -5,7 +5,7 @@ use uuid::Uuid;
 
 use super::{
     loader,
-    model::{Aliases, DatasetName, Description, Domain, Lifecycle, Owners, Tags},
+    model::{Aliases, DatasetName, Description, Domain, Field, Lifecycle, Owners, Tags},
     repository::{self, Draft, Record},
 };
 use crate::{
@@ -139,30 +139,6 @@ impl Registration {
         draft.domain = parse_domain(new.domain)?;
         draft.tags = Tags::parse(new.tags)?.into_vec();
         Ok(Self { id, name, aliases, draft })
-    }
-}
-
-/// What to do with a field that may be empty.
-#[derive(Debug, Clone, Default)]
-pub struct Field<T> {
-    /// Its new value.
-    pub set: Option<T>,
-    /// Whether to empty it.
-    pub clear: bool,
-}
-
-impl<T> Field<T> {
-    /// What becomes of the field `name`, which holds `now`.
-    ///
-    /// # Errors
-    /// [`Error::BadUserInput`] if it is both given and to be emptied.
-    pub fn apply(self, name: &'static str, now: Option<T>) -> Result<Option<T>> {
-        match (self.set, self.clear) {
-            (Some(_), true) => Err(Error::bad_input(name, "is both given and to be cleared")),
-            (None, true) => Ok(None),
-            (Some(new), false) => Ok(Some(new)),
-            (None, false) => Ok(now),
-        }
     }
 }
 

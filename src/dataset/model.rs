@@ -8,7 +8,7 @@ pub mod profile;
 pub mod urn;
 
 pub use name::DatasetName;
-pub use profile::{Aliases, Description, Domain, Owners, Tags, search_text};
+pub use profile::{Aliases, Description, Domain, Field, Owners, Tags, search_text};
 pub use urn::Urn;
 
 crate::wire::wire_enum! {

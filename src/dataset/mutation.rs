@@ -3,8 +3,9 @@
 use async_graphql::{Context, Enum, ID, InputObject, Object, SimpleObject};
 
 use super::{
-    command::{self, Changed, Field, NewDataset, Patch, RawName},
+    command::{self, Changed, NewDataset, Patch, RawName},
     graphql::Dataset,
+    model::Field,
 };
 use crate::{
     error::Result,

@@ -24,10 +24,7 @@ use crate::{
     },
     auth::policy::Operation,
     call::Call,
-    dataset::{
-        command::Field,
-        model::{Description, Owners, Tags},
-    },
+    dataset::model::{Description, Field, Owners, Tags},
     db::TenantTx,
     error::{Error, ErrorCode, Result},
 };

@@ -18,9 +18,10 @@ use super::{
     validation,
 };
 use crate::{
-    dataset::command::Field,
+    dataset::model::Field,
     error::Result,
     graphql::{
+        annotations::{ListSize, about, holding},
         call,
         errors::{Nullable, nullable},
         scalars::{BigInt, uuid},
@@ -313,6 +314,7 @@ pub struct PayloadJudgement {
     /// Whether it is as the schema says.
     valid: bool,
     /// Where it is not: at most 100.
+    #[graphql(directive = ListSize::apply(about(1)))]
     violations: Vec<SchemaViolation>,
 }
 
@@ -548,6 +550,7 @@ impl SchemaMutation {
     }
 
     /// Judges a text: whether it is a schema, and how it would compare. Nothing of it is kept but an event.
+    #[graphql(directive = ListSize::apply(holding(&["violations", "findings"], 10)))]
     async fn validate_schema(
         &self,
         context: &Context<'_>,
@@ -557,6 +560,7 @@ impl SchemaMutation {
     }
 
     /// Judges payloads by a version of a schema. Nothing of them is kept but an event with numbers.
+    #[graphql(directive = ListSize::apply(holding(&["judgements"], 100)))]
     async fn validate_payloads(
         &self,
         context: &Context<'_>,

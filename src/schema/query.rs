@@ -298,7 +298,7 @@ impl SchemaQuery {
     }
 
     /// How many schemas, versions and requests there are, for who operates the service.
-    #[graphql(directive = ListSize::apply(about(1)))]
+    #[graphql(directive = ListSize::apply(holding(&["schemas", "versions", "transitions"], 5)))]
     async fn schema_figures(&self, context: &Context<'_>) -> Nullable<SchemaFigures> {
         nullable(figures(context).await.map(Some))
     }

@@ -79,6 +79,11 @@ pub fn vault(url: &str) -> Vault {
     Vault { keys: Keys::new(objects.clone(), master, None), objects, retain_every: None }
 }
 
+/// What seals the objects of another instance at the same place.
+pub fn vault_of(objects: &Objects) -> Keys {
+    Keys::new(objects.clone(), MasterKey::new(MASTER_KEY.as_bytes()).unwrap(), None)
+}
+
 /// What the usual service on this database is made of.
 pub fn assembly(database: &Database<'_>, clock: SharedClock) -> Assembly {
     let settings = settings();

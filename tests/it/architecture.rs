@@ -81,7 +81,9 @@ impl Source {
 
     /// Where a feature meets the graph.
     fn is_graph(&self) -> bool {
-        self.feature().is_some() && ["graphql.rs", "mutation.rs"].contains(&self.file())
+        self.feature().is_some()
+            && (self.file().ends_with("graphql.rs")
+                || ["mutation.rs", "query.rs"].contains(&self.file()))
     }
 
     fn paths_to(&self, forbidden: &[&str]) -> Vec<String> {

@@ -55,6 +55,7 @@ mod policy;
 mod program;
 #[cfg(test)]
 mod readme;
+mod registry;
 #[cfg(test)]
 mod rest;
 #[cfg(test)]

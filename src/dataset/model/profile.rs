@@ -20,6 +20,30 @@ pub const MAX_ALIASES: usize = 16;
 /// The longest description, in characters.
 pub const MAX_DESCRIPTION_CHARS: usize = 4_096;
 
+/// What to do with a field that may be empty.
+#[derive(Debug, Clone, Default)]
+pub struct Field<T> {
+    /// Its new value.
+    pub set: Option<T>,
+    /// Whether to empty it.
+    pub clear: bool,
+}
+
+impl<T> Field<T> {
+    /// What becomes of the field `name`, which holds `now`.
+    ///
+    /// # Errors
+    /// [`Error::BadUserInput`] if it is both given and to be emptied.
+    pub fn apply(self, name: &'static str, now: Option<T>) -> Result<Option<T>> {
+        match (self.set, self.clear) {
+            (Some(_), true) => Err(Error::bad_input(name, "is both given and to be cleared")),
+            (None, true) => Ok(None),
+            (Some(new), false) => Ok(Some(new)),
+            (None, false) => Ok(now),
+        }
+    }
+}
+
 /// Who answers for a dataset, the first one first; opaque to this service. No owner twice.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Owners(Vec<String>);

@@ -32,6 +32,10 @@ fn a_key_to_a_foreign_row_fails_like_one_to_a_missing_row() {
         for key in keys {
             let words: Vec<&str> = key.split(' ').collect();
             let [table, constraint, column] = words[..] else { panic!("{key}") };
+            if table == "schema_version" {
+                // A version that is asked about is held by what is asked.
+                script(&mut admin, "DELETE FROM schema_transition").await;
+            }
             let mut answers = Vec::new();
             for id in [GLOBEX_ID, NOBODYS_ID] {
                 // The last row alone: of a partitioned table, in one partition.

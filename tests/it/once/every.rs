@@ -41,7 +41,7 @@ fn every_mutation_and_every_post_counts_once_under_a_key() {
         let mut tried = 0;
         for entry in entries().filter(|entry| entry.changes()) {
             let (reaches, url) = (entry.reaches, entry.urls(app).remove(0));
-            let key = format!("key-of-{reaches}");
+            let key = format!("key-of-{reaches}-{}", entry.operation);
             let before = count(app, EFFECTS).await;
             let (token, made) = first(&world, entry, &url, &key).await;
             let effects = count(app, EFFECTS).await;

@@ -110,6 +110,7 @@ impl World {
                     visibility: Visibility::Private,
                     content,
                     verdict: Verdict::Compatible,
+                    policy: Policy::Strict,
                     in_use: false,
                 };
                 self.versions.push(Version { number, subject, frozen: None });
