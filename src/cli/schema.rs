@@ -1,17 +1,26 @@
 //! `drr schema print`: the federation SDL, as `_service` answers it and `schema.graphql` has it.
 //! `drr schema check` and `drr schema compare`: what can be said of schemas without a registry, for whoever
 //! changes one and wants to know before anybody else does.
+//! `drr schema verify` and `drr schema revalidate`: what the registry has stored, checked. // S18
 
 use std::{fs, path::PathBuf};
 
+use chrono::TimeDelta;
 use clap::{Args, Subcommand};
 
-use super::{Failure, output};
+use super::{Common, Failure, database::Database, explained, output, retain, vault};
 use crate::{
+    clock::{Clock, SystemClock},
+    config::Settings,
+    db::{Db, operator},
     graphql::{self, sdl},
-    schema::model::{
-        format::{Format, Schema},
-        verdict::Verdict,
+    keys::Sealed,
+    schema::{
+        model::{
+            format::{Format, Schema},
+            verdict::Verdict,
+        },
+        verify::{self, Checked, Fault},
     },
 };
 
@@ -29,6 +38,17 @@ enum Action {
     Check(Check),
     /// Say whether one schema reads what was written with another, and what differs.
     Compare(Compare),
+    /// Check every stored version against its hash, its approval and the audit trail.
+    Verify(Tenants),
+    /// Read every version in use, and compare it again with those before it.
+    Revalidate(Tenants),
+}
+
+#[derive(Debug, Args)]
+struct Tenants {
+    /// Only of this tenant.
+    #[arg(long, value_name = "CODE")]
+    tenant: Option<String>,
 }
 
 #[derive(Debug, Args)]
@@ -89,7 +109,7 @@ impl Of {
     }
 }
 
-pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
+pub(super) async fn run(common: &Common, arguments: &Arguments) -> Result<(), Failure> {
     match &arguments.action {
         Action::Print => {
             output::line(sdl::sdl(&graphql::subgraph()).trim_end());
@@ -97,6 +117,83 @@ pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
         }
         Action::Check(arguments) => check(arguments),
         Action::Compare(arguments) => compare(arguments),
+        Action::Verify(arguments) => stored(common, arguments, Stored::Verify).await,
+        Action::Revalidate(arguments) => stored(common, arguments, Stored::Revalidate).await,
+    }
+}
+
+/// What is checked of what is stored.
+#[derive(Debug, Clone, Copy)]
+enum Stored {
+    Verify,
+    Revalidate,
+}
+
+async fn stored(common: &Common, arguments: &Tenants, what: Stored) -> Result<(), Failure> {
+    let settings = common.settings()?;
+    let database = Database::open(&settings).await?;
+    let result = checked(&settings, &database, arguments, what).await;
+    database.close().await?;
+    result
+}
+
+async fn checked(
+    settings: &Settings,
+    database: &Database,
+    arguments: &Tenants,
+    what: Stored,
+) -> Result<(), Failure> {
+    let db = retain::opened(settings, database).await?;
+    let result = each(settings, &db, arguments.tenant.as_deref(), what).await;
+    db.close().await;
+    result
+}
+
+/// Checks one tenant after the other; says of each what is so, and fails if something is not as it should be.
+async fn each(
+    settings: &Settings,
+    db: &Db,
+    only: Option<&str>,
+    what: Stored,
+) -> Result<(), Failure> {
+    let (objects, keys) = vault::open(settings)?;
+    let sealed = Sealed::new(objects, keys);
+    let kept = TimeDelta::days(settings.retention.schema_audit_days.into());
+    let kept_since = SystemClock.now() - kept;
+    let (mut tenants, mut bad) = (0, 0);
+    for due in operator::tenants(db).await.map_err(explained)? {
+        let tenant = due.tenant();
+        if only.is_some_and(|only| only != tenant.as_str()) {
+            continue;
+        }
+        tenants += 1;
+        let tenant_db = db.of_due(&due);
+        let (told, faults) = match what {
+            Stored::Verify => {
+                let verified = verify::verify(&tenant_db, tenant, &sealed, kept_since).await;
+                let (Checked { versions, approvals, sequenced }, faults) =
+                    verified.map_err(explained)?;
+                let told = format!(
+                    "{versions} versions, {approvals} approvals in the trail, {sequenced} of them in the ledger"
+                );
+                (told, faults)
+            }
+            Stored::Revalidate => {
+                let (versions, faults) =
+                    verify::revalidate(&tenant_db, tenant, &sealed).await.map_err(explained)?;
+                (format!("{versions} versions in use"), faults)
+            }
+        };
+        output::line(format_args!("{tenant}: {told}, {} not as they should be", faults.len()));
+        for Fault { version, message } in &faults {
+            output::line(format_args!("{tenant}: BAD: {version}: {message}"));
+        }
+        bad += faults.len();
+    }
+    match (tenants, bad) {
+        (_, 1..) => Err(format!("{bad} versions are not as they should be").into()),
+        (0, 0) if only.is_some() => Err("there is no such tenant".into()),
+        _ => Ok(()),
     }
 }
 

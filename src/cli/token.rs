@@ -40,6 +40,10 @@ pub(super) struct Arguments {
     /// For one use: the service accepts it once.
     #[arg(long)]
     one_time: bool,
+    /// Which schemas it is for, as often as there are any: `tenant.<code>`, `tenant.<code>.<domain>` or
+    /// `tenant.<code>.<domain>.<name>`.
+    #[arg(long = "schema", value_name = "NAME")]
+    schemas: Vec<String>,
     /// Print the key set to trust instead of a token.
     #[arg(long)]
     jwks: bool,
@@ -69,6 +73,9 @@ pub(super) fn run(common: &Common, arguments: &Arguments) -> Result<(), Failure>
         request.subject.clone_from(subject);
     }
     request.one_time = arguments.one_time;
+    if !arguments.schemas.is_empty() {
+        request.schemas = Some(arguments.schemas.clone());
+    }
     output::line(key.sign(&request, &SystemClock)?);
     Ok(())
 }

@@ -1,5 +1,7 @@
 //! What changes schemas and their drafts: each a transaction with its audit event and its own.
 
+use std::fmt::Write as _;
+
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 use uuid::Uuid;
@@ -406,9 +408,16 @@ fn canonical(format: Format, text: &str, resolved: &Resolved) -> Result<ContentH
         let wrong: Vec<_> = wrong.iter().take(MAX_TOLD).map(ToString::to_string).collect();
         Error::bad_input("content", format!("is no schema: {}", wrong.join("; ")))
     })?;
-    let mut canonical = schema.canonical();
-    for (name, hash) in &resolved.canonical {
-        canonical.push_str(&format!("\n{name} {}", hex::encode(hash)));
+    Ok(canonical_hash(schema.canonical(), &resolved.canonical))
+}
+
+/// The hash of a canonical text, and of those of what it refers to by which names.
+pub(super) fn canonical_hash(
+    mut canonical: String,
+    references: &[(String, Vec<u8>)],
+) -> ContentHash {
+    for (name, hash) in references {
+        let _ = write!(canonical, "\n{name} {}", hex::encode(hash));
     }
-    Ok(ContentHash::of(canonical.as_bytes()))
+    ContentHash::of(canonical.as_bytes())
 }

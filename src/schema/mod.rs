@@ -29,3 +29,4 @@ pub mod transition_graphql;
 pub mod usage_graphql;
 pub mod validation;
 pub mod verdicts;
+pub mod verify;

@@ -93,6 +93,18 @@ fn earlier(number: Option<i32>, compatibility: Compatibility, all: &[Version]) -
     found
 }
 
+/// The versions that one is compared with, and which way around.
+pub(super) fn plan(
+    number: Option<i32>,
+    compatibility: Compatibility,
+    all: &[Version],
+) -> (Vec<&Version>, Vec<Check>) {
+    let against = earlier(number, compatibility, all);
+    let numbers: Vec<_> =
+        against.iter().filter_map(|version| VersionNumber::new(version.number).ok()).collect();
+    (against, compatibility.checks(&numbers))
+}
+
 /// What reading and comparing needs of a schema.
 #[derive(Debug, Clone)]
 pub struct Subject {
@@ -157,10 +169,7 @@ pub async fn compare(
     candidate: Candidate,
     all: &[Version],
 ) -> Result<Compared> {
-    let against = earlier(candidate.number, subject.compatibility, all);
-    let numbers: Vec<_> =
-        against.iter().filter_map(|version| VersionNumber::new(version.number).ok()).collect();
-    let mut checks = subject.compatibility.checks(&numbers);
+    let (against, mut checks) = plan(candidate.number, subject.compatibility, all);
     let (mut texts, mut bytes) = (Vec::with_capacity(against.len()), 0);
     for earlier in against.iter().take(MAX_EARLIER) {
         let whole = content::whole(call, &subject.name, earlier).await?;
@@ -213,7 +222,11 @@ pub fn parsed(format: Format, whole: &Whole) -> Result<Schema> {
     })
 }
 
-fn findings(
+/// Every difference from the earlier ones.
+///
+/// # Errors
+/// As [`parsed`].
+pub(super) fn findings(
     format: Format,
     own: &Whole,
     earlier: &[(i32, Whole)],
