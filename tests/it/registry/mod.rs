@@ -4,9 +4,11 @@ mod life;
 mod limits;
 mod names;
 mod racing;
+mod real;
 mod rules;
 mod sight;
 mod tampered;
+mod verified;
 
 use drr::auth::policy::Role;
 use serde_json::{Value, json};
