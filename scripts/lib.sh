@@ -149,6 +149,13 @@ ensure_schemathesis() {
   export DRR_TEST_SCHEMATHESIS=$CARGO_TARGET_DIR/schemathesis/bin/st
 }
 
+# The client of Confluent's registry that tests run against ours, in another one.
+ensure_confluent() {
+  ensure_python confluent "$top/tests/clients/confluent.txt" \
+    'import confluent_kafka.schema_registry.avro, confluent_kafka.schema_registry.json_schema, confluent_kafka.schema_registry.protobuf'
+  export DRR_TEST_CONFLUENT=$CARGO_TARGET_DIR/confluent/bin/python
+}
+
 # What tests make the roots of logs of evidence with, in another one.
 ensure_pymerkle() {
   ensure_python pymerkle "$top/tests/clients/evidence/requirements.txt" 'import pymerkle'

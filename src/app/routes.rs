@@ -34,7 +34,7 @@ impl Routes<'_> {
         let graphql = self.graphql(self.execution.clone(), intake);
         let page = if graphiql { http::graphiql::routes() } else { Router::new() };
         let rest = self.rest()?.routes(ListenerKind::Public)?;
-        Ok(graphql.merge(rest).merge(self.evidence()).merge(page))
+        Ok(graphql.merge(rest).merge(self.evidence()).merge(self.confluent()).merge(page))
     }
 
     /// What the platform's own services have: the same, and ways to report. Any document is taken,
@@ -54,6 +54,7 @@ impl Routes<'_> {
             .graphql(execution, intake.of_any())
             .merge(self.rest()?.internal_routes(self.limits)?)
             .merge(self.evidence())
+            .merge(self.confluent())
             .route("/api/v1/lineage", post(lineage::ingest).with_state(lineage)))
     }
 
@@ -66,6 +67,10 @@ impl Routes<'_> {
 
     fn evidence(&self) -> Router {
         http::evidence::routes(self.authentication.clone())
+    }
+
+    fn confluent(&self) -> Router {
+        http::confluent::routes(self.authentication.clone(), self.limits)
     }
 
     fn rest(&self) -> Result<Rest, BrokenResource> {

@@ -39,6 +39,7 @@ fn action(route: &str) -> &'static str {
     match route {
         "/graphql" => "graphql.execute",
         "/api/v1/lineage" => "lineage.ingest",
+        route if route.starts_with("/confluent") => "confluent.request",
         route if route.starts_with("/graphiql") => "graphiql.read",
         route if route.starts_with("/storage") => "rest.read",
         _ => "request",

@@ -11,7 +11,8 @@
 //! ```
 //!
 //! GraphQL is [`subgraph`] behind [`graphql`]; REST ([`rest`]) asks the same graph, and so does the page
-//! that [`graphiql`] serves; [`subscription`] asks it again whenever there is more.
+//! that [`graphiql`] serves; [`subscription`] asks it again whenever there is more. [`confluent`] is what clients of
+//! another registry know.
 //!
 //! [`assemble`] puts the common part around a listener's routes. A panic is caught inside the
 //! metrics, so that it counts as the 500 that it becomes.
@@ -38,6 +39,7 @@ mod audited;
 pub mod authentication;
 pub mod body;
 mod compression;
+pub mod confluent;
 pub mod correlation;
 pub mod dbt_sources;
 pub mod evidence;

@@ -84,6 +84,11 @@ impl Problem {
         &self.detail
     }
 
+    /// The headers of its own.
+    pub(super) fn headers(&self) -> &[(HeaderName, HeaderValue)] {
+        &self.headers
+    }
+
     /// An answer with this status and these headers, and with a body of the caller's.
     pub(super) fn response(&self, body: Body) -> Response {
         let mut response = Response::new(body);

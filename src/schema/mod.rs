@@ -25,6 +25,7 @@ pub mod mutation;
 pub mod page;
 pub mod query;
 pub mod repository;
+pub mod subjects;
 pub mod transition_graphql;
 pub mod usage_graphql;
 pub mod validation;

@@ -19,11 +19,11 @@ use crate::{
 pub type Event = schema_event::Model;
 
 /// `$1` and `$2` are the domains and the names that a token is for: NULL for all, and an empty name for a domain.
-const REACHED: &str = "($1::text[] IS NULL OR EXISTS (
+pub(super) const REACHED: &str = "($1::text[] IS NULL OR EXISTS (
   SELECT FROM unnest($1::text[], $2::text[]) AS reach (domain, name)
    WHERE reach.domain = s.domain AND reach.name IN ('', s.name)))";
 
-fn reached(reach: &Reach) -> [Value; 2] {
+pub(super) fn reached(reach: &Reach) -> [Value; 2] {
     let none = || Value::Array(sea_orm::sea_query::ArrayType::String, None);
     let Reach::Named(named) = reach else { return [none(), none()] };
     let domain = |entry: &Named| entry.domain.clone();

@@ -18,6 +18,8 @@ mod cluster;
 #[cfg(test)]
 mod compatibility;
 #[cfg(test)]
+mod confluent;
+#[cfg(test)]
 mod controls;
 #[cfg(test)]
 mod correlation;

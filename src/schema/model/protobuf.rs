@@ -6,6 +6,7 @@
 
 mod canonical;
 mod compare;
+mod descriptor;
 mod enums;
 mod field;
 mod fields;
@@ -20,7 +21,7 @@ mod tests;
 mod text_format;
 mod wire;
 
-use std::collections::HashMap;
+use std::{collections::HashMap, sync::Mutex};
 
 use prost_reflect::{DescriptorPool, FileDescriptor, MessageDescriptor, prost_types};
 use protox::{
@@ -32,6 +33,7 @@ use super::verdict::Violation;
 
 pub use canonical::canonical;
 pub use compare::compare;
+pub use descriptor::{descriptor_of, text_of};
 pub use fields::fields;
 pub(super) use fields::outline;
 pub use json::validate_json;
@@ -97,12 +99,21 @@ fn is_well_known(file: &FileDescriptor) -> bool {
 /// # Errors
 /// What is wrong, with `line:column` where it is known, after the reference's path and `:` in one.
 pub fn parse(text: &str, references: &[(String, String)]) -> Result<ProtoSchema, Vec<Violation>> {
+    compile(references, text, None)
+}
+
+/// Compiles a text, or the file that there is in its place.
+fn compile(
+    references: &[(String, String)],
+    text: &str,
+    own: Option<File>,
+) -> Result<ProtoSchema, Vec<Violation>> {
     let refuse =
         |path: &str, message: String| Err(vec![Violation { path: path.to_owned(), message }]);
     if references.len() > MAX_REFERENCES {
         return refuse("", format!("refers to more than {MAX_REFERENCES} schemas"));
     }
-    let own = [(String::new(), text.to_owned())];
+    let own_text = [(String::new(), text.to_owned())];
     let bytes = references.iter().map(|(_, text)| text.len()).sum::<usize>();
     if bytes.saturating_add(text.len()) > MAX_SCHEMA_BYTES {
         return refuse(
@@ -111,7 +122,7 @@ pub fn parse(text: &str, references: &[(String, String)]) -> Result<ProtoSchema,
         );
     }
     let mut items = 0_usize;
-    for (name, text) in references.iter().chain(&own) {
+    for (name, text) in references.iter().chain(&own_text) {
         let shape = scan::shape(text);
         items = items.saturating_add(shape.items);
         if shape.name > MAX_NAME {
@@ -132,7 +143,8 @@ pub fn parse(text: &str, references: &[(String, String)]) -> Result<ProtoSchema,
         return refuse("", format!("{OWN} cannot be imported"));
     }
     let with_lines = items <= MAX_ITEMS_WITH_LINES;
-    let resolver = Resolver { files, known: GoogleFileResolver::new(), with_lines };
+    let known = GoogleFileResolver::new();
+    let resolver = Resolver { files, known, own: Mutex::new(own), with_lines };
     let mut compiler = Compiler::with_file_resolver(resolver);
     if let Err(error) = compiler.open_file(OWN) {
         return Err(vec![told(&error)]);
@@ -156,6 +168,8 @@ fn told(error: &Error) -> Violation {
 struct Resolver {
     files: HashMap<String, String>,
     known: GoogleFileResolver,
+    /// In place of the schema's own text. It is opened once.
+    own: Mutex<Option<File>>,
     with_lines: bool,
 }
 
@@ -165,7 +179,11 @@ impl FileResolver for Resolver {
             (Err(_), Some(text)) => text,
             (known, _) => return known,
         };
-        let file = File::from_source(name, text)?;
+        let own = (name == OWN).then(|| self.own.lock().ok()?.take()).flatten();
+        let (file, is_text) = match own {
+            Some(own) => (own, false),
+            None => (File::from_source(name, text)?, true),
+        };
         let descriptor = file.file_descriptor_proto();
         // `prost-reflect` takes its messages for the ones that it knows, whatever is in them.
         if format!("{}.", descriptor.package()).starts_with("google.protobuf.") {
@@ -174,7 +192,7 @@ impl FileResolver for Resolver {
         if let Some(wrong) = map_entry(descriptor).or_else(|| reserved_and_used(descriptor)) {
             return Err(Error::new(wrong));
         }
-        if self.with_lines {
+        if self.with_lines || !is_text {
             return Ok(file);
         }
         let bare =

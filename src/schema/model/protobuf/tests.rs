@@ -1,3 +1,4 @@
+mod descriptors;
 mod hostile;
 mod payloads;
 mod property;
