@@ -187,3 +187,37 @@ impl IntoResponse for Refused {
         response
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    // S16
+    #[test]
+    fn faults_have_their_codes_and_say_nothing() {
+        let internals = || std::io::Error::other("secret");
+        for (error, status, code) in [
+            (Error::unavailable(internals()), 500, 50001),
+            (Error::DeadlineExceeded, 500, 50002),
+            (Error::internal(internals()), 500, 500),
+            (Error::Overloaded, 503, 503),
+            (Error::Unauthenticated, 401, 401),
+            (Error::Forbidden, 403, 403),
+            (Error::Conflict("meanwhile".into()), 409, 409),
+            (Error::NotFound("schema version"), 404, 40403),
+            (Error::bad_input("x", "is wrong"), 422, 422),
+        ] {
+            let ours = error.code();
+            let refused = Refused::from(error);
+            assert_eq!((refused.status.as_u16(), refused.code), (status, code), "{ours:?}");
+            assert!(!refused.message.contains("secret"), "{refused:?}");
+            let response = refused.into_response();
+            assert_eq!(response.extensions().get(), Some(&Outcome::of_code(ours)));
+            let again = response.headers().contains_key(header::RETRY_AFTER);
+            assert_eq!(again, ours == ErrorCode::Overloaded);
+        }
+        let large = Error::LimitExceeded { limit: "schemaContent", maximum: 1 };
+        assert_eq!(Refused::of_schema(large).code, 42209);
+        assert_eq!(Refused::of_schema(Error::DeadlineExceeded).code, 50002);
+    }
+}

@@ -245,9 +245,8 @@ async fn proposed(call: &Call, record: &Record, version: &Version) -> Result<Ver
     match propose(call, key, Kind::Activate).await? {
         // Somebody else asked for it meanwhile: then there is nothing more to ask for.
         Ended::Done { .. } => {}
-        Ended::Refused(code, _) if is_one_of(&code, &[Reason::AlreadyOpen, Reason::WrongState]) => {
-        }
-        Ended::Refused(_, why) => {
+        Ended::Refused(Reason::AlreadyOpen | Reason::WrongState) => {}
+        Ended::Refused(why) => {
             let of = super::subject::short(&record.domain, &record.name);
             return Err(Refused::incompatible(format!("{of}: {why}")));
         }
@@ -255,16 +254,11 @@ async fn proposed(call: &Call, record: &Record, version: &Version) -> Result<Ver
     again(call, key).await
 }
 
-pub(super) fn is_one_of(code: &str, reasons: &[Reason]) -> bool {
-    reasons.iter().any(|reason| reason.code() == code)
-}
-
 /// Asks for a transition, anew if another version of the schema comes between.
 pub(super) async fn propose(call: &Call, key: VersionKey, kind: Kind) -> Result<Ended> {
     let mut left = ATTEMPTS;
     loop {
         let proposal = Proposal {
-            key,
             kind,
             reason: None,
             expires_at: None,

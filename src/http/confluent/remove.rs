@@ -1,11 +1,7 @@
 //! Deleting: nothing is ever deleted here. That a version be deprecated is proposed, and done at once where
 //! somebody has agreed beforehand.
 
-use super::{
-    Answer, Asked, Refused, Result,
-    asked::versions_of,
-    register::{is_one_of, propose},
-};
+use super::{Answer, Asked, Refused, Result, asked::versions_of, register::propose};
 use crate::{
     auth::policy::Operation,
     call::Call,
@@ -77,8 +73,8 @@ async fn deprecate(call: &Call, version: &Version) -> Result<()> {
     let why = match propose(call, key, Kind::Deprecate).await? {
         Ended::Done { .. } => return Ok(()),
         // Somebody else was faster.
-        Ended::Refused(code, _) if is_one_of(&code, &[Reason::WrongState]) => return Ok(()),
-        Ended::Refused(_, why) => why,
+        Ended::Refused(Reason::WrongState) => return Ok(()),
+        Ended::Refused(why) => why,
     };
     let open = {
         let tx = call.read().await?;

@@ -12,6 +12,8 @@ use crate::{
 
 /// The most versions that one answer tells whole.
 const MAXIMUM_WHOLE: u32 = 200;
+/// The most bytes that these have together; a first one is told in any case.
+const MAXIMUM_BYTES: usize = 8 * 1024 * 1024;
 
 /// `GET /`
 pub(super) async fn root(mut asked: Asked) -> Result<Answer<Map<String, Value>>> {
@@ -42,8 +44,12 @@ pub(super) async fn list(mut asked: Asked) -> Result<Answer<Vec<Told>>> {
     let records = repository::by_ids(&tx, &ids).await?;
     drop(tx);
     let records: HashMap<_, _> = records.iter().map(|record| (record.schema_id, record)).collect();
-    let mut told = Vec::with_capacity(versions.len());
+    let (mut told, mut bytes) = (Vec::with_capacity(versions.len()), 0_usize);
     for version in &versions {
+        bytes = bytes.saturating_add(usize::try_from(version.content_bytes).unwrap_or_default());
+        if bytes > MAXIMUM_BYTES && !told.is_empty() {
+            break;
+        }
         if let Some(record) = records.get(&version.schema_id) {
             told.push(Told::whole(call, (record, version), asked.wants_descriptors()).await?);
         }

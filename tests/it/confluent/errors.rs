@@ -146,6 +146,21 @@ fn a_body_is_bounded_and_says_what_it_is() {
     });
 }
 
+// S16
+#[test]
+fn what_takes_too_long_says_so_in_their_words() {
+    run(async {
+        let app = crate::app::TestApp::with(|assembly| {
+            assembly.limits.request_deadline = std::time::Duration::ZERO;
+        })
+        .await;
+        let registry = Registry { app };
+        let reader = registry.reader("acme");
+        assert_eq!(refusal(registry.get(&reader, SUBJECTS).await), (500, 50002));
+        registry.app.stop().await;
+    });
+}
+
 // D34, S3, S13
 #[test]
 fn each_call_leaves_its_event_and_is_for_whom_it_is_for() {

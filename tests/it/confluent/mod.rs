@@ -1,29 +1,15 @@
-//! What clients of Confluent's registry know, over HTTP; who approves does so by the library, as a principal that
-//! only the verifier makes.
+//! What clients of Confluent's registry know, over HTTP; who approves does so in the graph.
 
 mod client;
 mod errors;
 mod isolation;
 mod routes;
 
-use std::sync::Arc;
-
-use drr::{
-    audit::Record,
-    auth::policy::Role,
-    call::Call,
-    db::Db,
-    keys::{Keys, MasterKey, Sealed},
-    schema::governance::{self, Ended, Ruling},
-};
+use drr::auth::policy::Role;
 use reqwest::{Method, Response, header};
 use serde_json::{Value, json};
-use uuid::Uuid;
 
-use crate::{
-    app::{MASTER_KEY, TestApp},
-    door::world::{db_settings, principal, strings},
-};
+use crate::app::TestApp;
 
 const MEDIA: &str = "application/vnd.schemaregistry.v1+json";
 const SUBJECTS: &str = "/confluent/subjects";
@@ -44,56 +30,52 @@ fn field(text: &str) -> Value {
     }
 }
 
-/// The service, and somebody who approves.
+const WAITING: &str =
+    "{ pendingApprovals(first: 200) { nodes { id version { schema { name } } } } }";
+const APPROVE: &str = "mutation($i: ApproveSchemaTransitionInput!) {
+  told: approveSchemaTransition(input: $i) { refused } }";
+const REJECT: &str = "mutation($i: RejectSchemaTransitionInput!) {
+  told: rejectSchemaTransition(input: $i) { refused } }";
+const STAND: &str = "mutation($i: SetSchemaStandingInput!) {
+  setSchemaStanding(input: $i) { schema { standing { by } } } }";
+const PROPOSE: &str = "mutation($i: ProposeSchemaTransitionInput!) {
+  told: proposeSchemaTransition(input: $i) { refused } }";
+
+/// The service.
 struct Registry {
     app: TestApp,
-    db: Db,
 }
 
 impl Registry {
     async fn start() -> Self {
-        let app = TestApp::start().await;
-        let db = Db::new(db_settings(app.database.application(), 2));
-        Self { app, db }
+        Self { app: TestApp::start().await }
     }
 
-    /// A call of whoever approves in `tenant`.
-    async fn approver(&self, tenant: &str) -> Call {
-        let principal = Arc::new(principal(tenant, Role::GovernanceApprover).await);
-        let record = Record::new(self.app.clock.clone(), "approval".into(), "internal");
-        let master = MasterKey::new(MASTER_KEY.as_bytes()).unwrap();
-        let objects = self.app.objects.clone();
-        let sealed = Sealed::new(objects.clone(), Keys::new(objects, master, None));
-        Call::new(principal, &self.db, self.app.clock.clone(), Arc::new(record))
-            .reaching(Some(sealed))
+    fn approver(&self, tenant: &str) -> String {
+        self.app.token(tenant, Role::GovernanceApprover)
     }
 
-    async fn ids(&self, sql: &str) -> Vec<Uuid> {
-        let mut admin = self.app.admin().await;
-        let found = strings(&mut admin, sql).await;
-        found.iter().map(|id| id.parse().unwrap()).collect()
-    }
-
-    /// Decides about all that waits in `tenant`; answers how much that was.
-    async fn decide(&self, tenant: &str, ruling: impl Fn() -> Ruling, but: &str) -> usize {
-        let open = self
-            .ids(&format!(
-                "SELECT t.transition_id::text FROM schema_transition t
-                   JOIN schema_registry s USING (tenant_id, schema_id)
-                  WHERE t.tenant_id = '{tenant}' AND t.status = 'OPEN' AND s.name <> '{but}'"
-            ))
-            .await;
-        for id in &open {
-            let call = self.approver(tenant).await;
-            let ended = Box::pin(governance::decide(&call, Ok(*id), ruling())).await.unwrap();
-            assert!(matches!(ended, Ended::Done { .. }), "{ended:?}");
+    /// Decides about all that waits in `tenant`, but for one name; answers how much that was.
+    async fn decide(&self, tenant: &str, how: &str, more: &Value, but: &str) -> usize {
+        let approver = self.approver(tenant);
+        let data = self.app.data(&approver, WAITING, json!({})).await;
+        let mut decided = 0;
+        for waits in data["pendingApprovals"]["nodes"].as_array().unwrap() {
+            if waits["version"]["schema"]["name"] == but {
+                continue;
+            }
+            let mut input = more.clone();
+            input["id"] = waits["id"].clone();
+            let told = self.app.data(&approver, how, json!({ "i": input })).await;
+            assert_eq!(told["told"], json!({ "refused": null }));
+            decided += 1;
         }
-        open.len()
+        decided
     }
 
     /// Approves all that waits in `tenant`, but for one name.
     async fn approve_but(&self, tenant: &str, but: &str) -> usize {
-        self.decide(tenant, || Ruling::Approve(None), but).await
+        self.decide(tenant, APPROVE, &json!({}), but).await
     }
 
     /// Approves all that waits in `tenant`.
@@ -103,12 +85,26 @@ impl Registry {
 
     /// Agrees beforehand to all schemas of `tenant`, but for one name.
     async fn stand_but(&self, tenant: &str, but: &str) {
-        let sql = format!(
-            "SELECT schema_id::text FROM schema_registry WHERE tenant_id = '{tenant}' AND name <> '{but}'"
-        );
-        for id in self.ids(&sql).await {
-            governance::stand(&self.approver(tenant).await, Ok(id), true).await.unwrap();
+        let approver = self.approver(tenant);
+        let all = "{ schemas(first: 200) { nodes { id name } } }";
+        let data = self.app.data(&approver, all, json!({})).await;
+        for schema in data["schemas"]["nodes"].as_array().unwrap() {
+            if schema["name"] != but {
+                let input = json!({ "schemaId": schema["id"], "agrees": true });
+                let told = self.app.data(&approver, STAND, json!({ "i": input })).await;
+                let by = &told["setSchemaStanding"]["schema"]["standing"]["by"];
+                assert!(by.is_string(), "{told}");
+            }
         }
+    }
+
+    /// Has a version be asked to be retired; who decides is somebody else.
+    async fn retire(&self, author: &str, version: &str) {
+        let named = "query($n: String!) { schemaVersion(name: $n) { id } }";
+        let data = self.app.data(author, named, json!({ "n": version })).await;
+        let input = json!({ "versionId": data["schemaVersion"]["id"], "kind": "RETIRE" });
+        let told = self.app.data(author, PROPOSE, json!({ "i": input })).await;
+        assert_eq!(told["told"], json!({ "refused": null }));
     }
 
     async fn send(&self, token: &str, method: Method, path: &str, body: Option<Value>) -> Response {

@@ -1,10 +1,9 @@
 //! Each route, over the life of a few subjects.
 
-use drr::schema::governance::Ruling;
 use reqwest::Method;
 use serde_json::{Value, json};
 
-use super::{MEDIA, Registry, SUBJECTS, avro, refusal};
+use super::{APPROVE, MEDIA, REJECT, Registry, SUBJECTS, avro, refusal};
 use crate::cluster::run;
 
 const VERSIONS: &str = "/confluent/subjects/orders-value/versions";
@@ -40,7 +39,7 @@ fn what_is_registered_waits_for_somebody_else() {
             registry.post(&reader, &format!("{lookup}?deleted=True"), first.clone()).await;
         assert_eq!((status, &found["id"], &found["version"]), (200, &json!(id), &json!(1)));
         // Rejected, it is a draft that nobody reads by its number, and can be put forward again.
-        assert_eq!(registry.decide("acme", || Ruling::Reject("no".into()), "").await, 1);
+        assert_eq!(registry.decide("acme", REJECT, &json!({ "reason": "no" }), "").await, 1);
         assert_eq!(refusal(registry.get(&reader, &by_id).await), (404, 40403));
         assert_eq!(registry.register(&author, "orders-value", first.clone()).await, id);
         assert_eq!(registry.approve("acme").await, 1);
@@ -190,6 +189,43 @@ fn what_is_deleted_is_deprecated_and_nothing_is_ever_gone() {
         assert_eq!(used, (200, json!(["orders-value"])));
         // The same again has the number that it has, as long as it is not retired.
         assert_eq!(registry.register(&author, "orders-value", avro(&["id:long"])).await, first);
+        registry.retire(&author, "tenant.acme.default.orders-value@1").await;
+        assert_eq!(registry.approve("acme").await, 1);
+        let refused = registry.post(&author, VERSIONS, avro(&["id:long"])).await;
+        assert!(refused.1["message"].as_str().unwrap().contains("retired"), "{refused:?}");
+        assert_eq!(refusal(refused), (409, 409));
+        // What was written with it can be read for as long as there is any.
+        assert_eq!(registry.get(&reader, &by_id).await.0, 200);
+        registry.app.stop().await;
+    });
+}
+
+// S5, S6
+#[test]
+fn many_that_register_the_same_at_once_have_one_number() {
+    run(async {
+        let registry = Registry::start().await;
+        let author = registry.author("acme");
+        let all = (0..8).map(|_| registry.register(&author, "orders-value", avro(&["id:long"])));
+        let ids = futures::future::join_all(all).await;
+        assert!(ids.iter().all(|id| *id == ids[0]), "{ids:?}");
+        let mut admin = registry.app.admin().await;
+        let sql = "SELECT (SELECT count(*) FROM schema_version) || ' '
+                       || (SELECT count(*) FROM schema_transition)";
+        assert_eq!(crate::door::world::strings(&mut admin, sql).await, ["1 1"]);
+        // And of several that differ each has its own.
+        registry.approve("acme").await;
+        registry.stand_but("acme", "").await;
+        let all = (0..4).map(|number| {
+            let note = format!("note{number}:string=");
+            let fields = avro(&["id:long", &note]);
+            let (registry, author) = (&registry, &author);
+            async move { registry.register(author, "orders-value", fields).await }
+        });
+        let mut ids = futures::future::join_all(all).await;
+        ids.sort_unstable();
+        ids.dedup();
+        assert_eq!(ids.len(), 4);
         registry.app.stop().await;
     });
 }
@@ -242,8 +278,8 @@ fn what_cannot_be_told_is_not_compatible() {
         registry.register(&author, "codes-value", json(OTHER)).await;
         let versions = registry.get(&reader, &format!("{SUBJECTS}/codes-value/versions")).await;
         assert_eq!(versions, (200, json!([1])));
-        let why = || Ruling::Approve(Some("the same by hand".into()));
-        assert_eq!(registry.decide("acme", why, "").await, 1);
+        let why = json!({ "overrideReason": "the same by hand" });
+        assert_eq!(registry.decide("acme", APPROVE, &why, "").await, 1);
         let versions = registry.get(&reader, &format!("{SUBJECTS}/codes-value/versions")).await;
         assert_eq!(versions, (200, json!([1, 2])));
         // Of another format nothing is compatible.
