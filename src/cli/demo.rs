@@ -4,10 +4,11 @@
 //! `serve` does not use; tokens are signed with a development key that is kept there; once it
 //! answers, the data is sent to its own listeners over HTTP, with such tokens, as a client would; and
 //! it has GraphiQL.
-//! What is sent is in [`story`], what is told to whoever started it in [`ready`].
+//! What is sent is in [`story`] and [`schemas`], what is told to whoever started it in [`ready`].
 
 mod ready;
 mod recording;
+mod schemas;
 mod story;
 
 use std::{path::PathBuf, sync::Arc};
@@ -123,6 +124,7 @@ async fn show(
     let client = story::Client::of(app)?;
     for story in story::STORIES {
         client.tell(story, development, times).await?;
+        client.agree(story, development).await?;
     }
     let ready = ready::Ready::new(app, development)?;
     if let Some(file) = ready_file {

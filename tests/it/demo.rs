@@ -125,6 +125,10 @@ fn it_answers_a_board_for_two_tenants_and_leaves_nothing_behind() {
     assert_eq!(acme[0]["refreshState"]["status"], "FAILED");
     assert_eq!(acme[0]["domain"], "shop");
     // D21, D41: neither sees the other's.
+    let waiting = "{ pendingApprovals { nodes { reason version { name } } } }";
+    let waiting = demo.ask(demo.token("acme", Role::GovernanceApprover), waiting);
+    let waiting = &waiting["pendingApprovals"]["nodes"][0];
+    assert_eq!(waiting["version"]["name"], "tenant.acme.shop.Order@2", "{waiting}");
     let globex = demo.board("globex");
     assert_eq!(statuses(&globex), BTreeSet::from(["FRESH", "NOT_APPLICABLE"]), "{globex:#?}");
     assert!(globex.iter().all(|node| node["name"].as_str().unwrap().starts_with("outlet.")));

@@ -30,7 +30,7 @@ const DAYS_OF_HISTORY: i32 = 3;
 #[derive(Debug)]
 pub(super) struct Story {
     pub(super) tenant: &'static str,
-    project: &'static str,
+    pub(super) project: &'static str,
     today: Today,
     /// Table, hours to warn after, hours to fail after.
     policies: &'static [(&'static str, Option<u32>, Option<u32>)],
@@ -160,7 +160,12 @@ impl Client {
         Ok(nodes.into_iter().flatten().filter_map(pair).collect())
     }
 
-    async fn graphql(&self, token: &str, query: &str, variables: Value) -> Result<Value, Failure> {
+    pub(super) async fn graphql(
+        &self,
+        token: &str,
+        query: &str,
+        variables: Value,
+    ) -> Result<Value, Failure> {
         let request = json!({ "query": query, "variables": variables });
         let mut answer = self.post(&self.graphql, token, &request).await?;
         if let Some(errors) = answer.get("errors") {

@@ -1,11 +1,17 @@
 //! Every way in to schemas.
 
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::{
     entries::{ENTITIES, Entry, entry},
-    schemas::{RECORD, STANDING},
+    schemas::{self, RECORD, STANDING},
 };
+
+/// The content of the version of [`STANDING`], as clients of Confluent's registry send it.
+fn standing() -> Value {
+    let refers = json!([{ "name": "Address", "subject": "sales.Address", "version": 1 }]);
+    json!({ "schema": schemas::TEXT, "references": refers })
+}
 
 pub const ENTRIES: &[Entry] = &[
     entry(
@@ -144,5 +150,41 @@ pub const ENTRIES: &[Entry] = &[
         "schema.validate",
         "mutation($v: String!) { validatePayloads(input: { version: $v, payloads: [\"{}\"] }) { invalidCount } }",
         |_| json!({ "v": "tenant.acme.sales.Address@1" }),
+    ),
+    // By one method of each; `confluent::` has the others.
+    entry("/confluent", "schema.read", "", |_| Value::Null),
+    entry("/confluent/", "schema.read", "", |_| Value::Null),
+    entry("/confluent/contexts", "schema.read", "", |_| Value::Null),
+    entry("/confluent/schemas", "schema.read", "", |_| Value::Null),
+    entry("/confluent/schemas/types", "schema.read", "", |_| Value::Null),
+    entry("/confluent/schemas/ids/{id}", "schema.read", "", |_| Value::Null),
+    entry("/confluent/schemas/ids/{id}/schema", "schema.read", "", |_| Value::Null),
+    entry("/confluent/schemas/ids/{id}/subjects", "schema.read", "", |_| Value::Null),
+    entry("/confluent/schemas/ids/{id}/versions", "schema.read", "", |_| Value::Null),
+    entry("/confluent/subjects", "schema.read", "", |_| Value::Null),
+    entry("/confluent/subjects/{subject}/versions", "schema.read", "", |_| Value::Null),
+    entry("/confluent/subjects/{subject}/versions/{version}", "schema.read", "", |_| Value::Null),
+    entry("/confluent/subjects/{subject}/versions/{version}/schema", "schema.read", "", |_| {
+        Value::Null
+    }),
+    entry(
+        "/confluent/subjects/{subject}/versions/{version}/referencedby",
+        "schema.read",
+        "",
+        |_| Value::Null,
+    ),
+    entry("/confluent/config", "schema.read", "", |_| Value::Null),
+    entry("/confluent/config/{subject}", "schema.read", "", |_| Value::Null),
+    entry("/confluent/mode", "schema.read", "", |_| Value::Null),
+    entry("/confluent/mode/{subject}", "schema.read", "", |_| Value::Null),
+    entry("/confluent/subjects/{subject}", "schema.read", "", |_| standing()),
+    entry("/confluent/compatibility/subjects/{subject}/versions", "schema.read", "", |_| {
+        standing()
+    }),
+    entry(
+        "/confluent/compatibility/subjects/{subject}/versions/{version}",
+        "schema.read",
+        "",
+        |_| standing(),
     ),
 ];

@@ -11,12 +11,17 @@ const OPEN: &str = "tenant.acme.sales.Open";
 /// A text that no other version has.
 pub const RECORD: &str = r#"{"type":"record","name":"R","fields":[{"name":"a","type":"int"}]}"#;
 
+/// What the version of [`STANDING`] says.
+pub const TEXT: &str = r#"{"type":"record","name":"S","fields":[{"name":"to","type":"Address"}]}"#;
+
 /// What there is.
 pub struct Schemas {
     /// The id of [`STANDING`], whose versions an approver has agreed to beforehand.
     pub standing: String,
     /// The id of its version, which is ACTIVE.
     pub active: String,
+    /// The number that clients of Confluent's registry know it by.
+    pub content_id: i64,
     /// The id of a schema without versions.
     pub empty: String,
     /// The id of a draft.
@@ -45,12 +50,15 @@ impl Schemas {
         approve(app, &approver, &asked).await;
 
         let standing = register(app, &author, STANDING).await;
-        let text = r#"{"type":"record","name":"S","fields":[{"name":"to","type":"Address"}]}"#;
         let refers = json!([{ "name": "Address", "version": "tenant.acme.sales.Address@1" }]);
-        let active = draft(app, &author, &standing, text, refers).await;
+        let active = draft(app, &author, &standing, TEXT, refers).await;
         let stand = "mutation($id: ID!) { setSchemaStanding(input: { schemaId: $id, agrees: true }) { schema { id } } }";
         app.data(&approver, stand, json!({ "id": standing })).await;
         propose(app, &author, &active).await;
+
+        let read = "query($n: String!) { schemaVersion(name: $n) { contentId } }";
+        let read = app.data(&author, read, json!({ "n": format!("{STANDING}@1") })).await;
+        let content_id = read["schemaVersion"]["contentId"].as_i64().unwrap();
 
         let empty = register(app, &author, OPEN).await;
         let mut open = Vec::new();
@@ -74,7 +82,7 @@ impl Schemas {
         app.data(&admin, bind, json!({ "id": dataset })).await;
         open.truncate(3);
         let open: [String; 3] = open.try_into().unwrap();
-        Self { standing, active, empty, draft, open }
+        Self { standing, active, content_id, empty, draft, open }
     }
 }
 
