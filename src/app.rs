@@ -23,7 +23,7 @@ use crate::{
         siem::{Sink, Streamer},
     },
     auth::{KeySettings, KeySource, PseudonymKey, RevocationList, TokenVerifier, VerifierSettings},
-    breach::{delivery::Deliverer, sweeper::Sweeper, webhook::Webhook},
+    breach::{delivery::Deliverer, sweeper::Sweeper},
     cache::{Answers, Facts, News, Remote, Stamps, TenantCache},
     change::announcer::Announcer,
     clock::SharedClock,
@@ -45,7 +45,9 @@ use crate::{
     live::Hub,
     objects::Objects,
     retention::{self, Retention},
+    schema::{delivery::SchemaSink, tasks::SchemaTasks},
     telemetry,
+    webhook::Webhook,
 };
 pub use refused::StartError;
 use refused::cause;
@@ -76,6 +78,10 @@ const STREAMERS_LEASE: &str = "siem";
 pub const SEQUENCE_EVERY: Duration = Duration::from_secs(1);
 /// The lease of the instance that puts them there.
 const SEQUENCERS_LEASE: &str = "evidence";
+/// How often it is looked for what is to be done about schemas.
+pub const SCHEMAS_EVERY: Duration = Duration::from_secs(1);
+/// The lease of the instance that does it.
+const SCHEMAS_LEASE: &str = "schemas";
 /// How often it is looked for what is kept no longer.
 pub const RETAIN_EVERY: Duration = Duration::from_secs(86_400);
 /// How many revocations are kept at once.
@@ -114,6 +120,8 @@ pub struct Assembly {
     pub changes: Changes,
     /// Where the audit trail is streamed to.
     pub siem: Siem,
+    /// What is done about schemas.
+    pub schemas: Schemas,
     /// How events come into the evidence ledger.
     pub evidence: Evidence,
     /// Whether the public listener has the page to ask from.
@@ -150,6 +158,15 @@ pub struct Siem {
     pub sinks: Vec<Sink>,
     /// How often the instance that leads looks for what is new; `None` leaves it to [`App::streamer`].
     pub stream_every: Option<Duration>,
+}
+
+/// What is done about schemas.
+#[derive(Debug, Default)]
+pub struct Schemas {
+    /// Who is told what happens.
+    pub sinks: Vec<SchemaSink>,
+    /// How often the instance that leads looks for what is to be done; `None` leaves it to [`App::schemas`].
+    pub every: Option<Duration>,
 }
 
 /// How changes are announced to subscribers.
@@ -191,6 +208,7 @@ pub struct App {
     announcer: Announcer,
     archivist: Archivist,
     streamer: Streamer,
+    schemas: SchemaTasks,
     sequencer: Sequencer,
     publisher: Publisher,
     revocations: Arc<RevocationList>,
@@ -230,6 +248,7 @@ impl App {
             breaches,
             changes,
             siem,
+            schemas,
             evidence,
             graphiql,
             clock,
@@ -327,6 +346,13 @@ impl App {
             let work = move |stop| streamer.clone().run(every, stop).boxed();
             tasks.spawn(lease::lead(lease, background.clone(), work));
         }
+        let schema_tasks = SchemaTasks::new(&db, &clock, schemas.sinks);
+        if let Some(every) = schemas.every {
+            let lease = Lease::new(db.clone(), SCHEMAS_LEASE, &clock);
+            let schema_tasks = schema_tasks.clone();
+            let work = move |stop| schema_tasks.clone().run(every, stop).boxed();
+            tasks.spawn(lease::lead(lease, background.clone(), work));
+        }
         let Evidence { signatory, sequence_every, publish_every, witnesses } = evidence;
         let sequencer = Sequencer::new(db.clone(), clock.clone(), signatory.clone());
         let publisher = Publisher::new(db.clone(), clock.clone(), signatory, objects, witnesses);
@@ -382,6 +408,7 @@ impl App {
             announcer,
             archivist,
             streamer,
+            schemas: schema_tasks,
             sequencer,
             publisher,
             revocations,
@@ -464,6 +491,12 @@ impl App {
     #[must_use]
     pub const fn streamer(&self) -> &Streamer {
         &self.streamer
+    }
+
+    /// What is done about schemas, to ask for a pass at once.
+    #[must_use]
+    pub const fn schemas(&self) -> &SchemaTasks {
+        &self.schemas
     }
 
     /// What puts events into the evidence ledger, to ask for a pass at once.

@@ -46,5 +46,7 @@ pub mod outbound;
 pub mod refresh;
 pub mod retention;
 pub mod schema;
+pub mod streaming;
 pub mod telemetry;
+pub mod webhook;
 pub mod wire;

@@ -197,6 +197,19 @@ fn describe() {
         Unit::Seconds,
         "How old the oldest audit event is that a sink of the stream does not have."
     );
+    describe_counter!(
+        "drr_schema_events_total",
+        "Events of schemas that a sink took, and batches that it did not take as a whole."
+    );
+    describe_gauge!(
+        "drr_schema_events_lag_seconds",
+        Unit::Seconds,
+        "How old the oldest event of schemas is that a sink does not have."
+    );
+    describe_counter!(
+        "drr_schema_transitions_expired_total",
+        "Requests for versions of schemas that nobody decided about in time."
+    );
     describe_counter!("drr_breaches_total", "Breaches opened, escalated and resolved.");
     describe_histogram!(
         "drr_breach_sweep_duration_seconds",

@@ -29,6 +29,7 @@ mod m0015_siem;
 mod m0016_archive;
 mod m0017_append;
 mod m0018_schemas;
+mod m0019_schema_expiry;
 mod rls;
 
 /// The list of steps, in order.
@@ -57,6 +58,7 @@ impl MigratorTrait for Migrator {
             Box::new(m0016_archive::Migration),
             Box::new(m0017_append::Migration),
             Box::new(m0018_schemas::Migration),
+            Box::new(m0019_schema_expiry::Migration),
         ]
     }
 }

@@ -45,6 +45,10 @@ pub enum Deed {
     HoldPlace,
     /// Somebody released one.
     HoldRelease,
+    /// It ended a request that nobody decided about in time.
+    TransitionExpire,
+    /// Somebody has events of schemas delivered again.
+    SchemaEventsReplay,
 }
 
 impl Deed {
@@ -62,6 +66,16 @@ impl Deed {
             Self::TrailExport => "audit_trail.export",
             Self::HoldPlace => "legal_hold.place",
             Self::HoldRelease => "legal_hold.release",
+            Self::TransitionExpire => "schema_transition.expire",
+            Self::SchemaEventsReplay => "schema_event.replay",
+        }
+    }
+
+    /// How long it is kept.
+    const fn class(self) -> Class {
+        match self {
+            Self::TransitionExpire | Self::SchemaEventsReplay => Class::Schema,
+            _ => Class::Api,
         }
     }
 }
@@ -98,6 +112,42 @@ impl<'c> OwnTask<'c> {
     #[must_use]
     pub fn exporter(clock: &'c dyn Clock, now: DateTime<Utc>) -> Self {
         Self::new("drr:exporter", "export", clock, now)
+    }
+
+    /// What ends requests that nobody decides about.
+    #[must_use]
+    pub fn expiry(clock: &'c dyn Clock, now: DateTime<Utc>) -> Self {
+        Self::new("drr:expiry", "expire", clock, now)
+    }
+
+    /// What has events delivered again.
+    #[must_use]
+    pub fn replayer(clock: &'c dyn Clock, now: DateTime<Utc>) -> Self {
+        Self::new("drr:replayer", "replay", clock, now)
+    }
+
+    /// Under which name.
+    #[must_use]
+    pub const fn actor(&self) -> &str {
+        self.actor
+    }
+
+    /// What ties together all that is done at once.
+    #[must_use]
+    pub fn correlation_id(&self) -> &str {
+        &self.correlation_id
+    }
+
+    /// When.
+    #[must_use]
+    pub const fn now(&self) -> DateTime<Utc> {
+        self.now
+    }
+
+    /// A new identifier.
+    #[must_use]
+    pub fn new_id(&self) -> Uuid {
+        self.clock.new_id()
     }
 
     // No token's subject begins with `drr:` (`auth::subject`), so nobody can be taken for one.
@@ -137,7 +187,7 @@ pub async fn append_own(tx: &TenantTx, task: &OwnTask<'_>, entries: &[OwnEntry])
         also: Vec::new(),
         call_id: None,
         calls: 1,
-        class: Class::Api,
+        class: entry.deed.class(),
         correlation_id: task.correlation_id.clone(),
         dataset_id: entry.dataset_id,
         document_hash: None,

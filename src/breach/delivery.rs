@@ -15,7 +15,6 @@ use super::{
     model::{DELIVERED_WITHIN, retry_after},
     outbox::{self, Claimed, Settled},
     store,
-    webhook::Webhook,
 };
 use crate::{
     audit::{self, Deed, OwnEntry, OwnTask},
@@ -26,10 +25,12 @@ use crate::{
     },
     error::{Error, Result},
     lease,
+    webhook::Webhook,
 };
 
 /// Requests to the receiver at once.
 const REQUESTS_AT_ONCE: usize = 16;
+const JSON: &str = "application/json";
 
 /// What a pass did.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -178,7 +179,8 @@ impl Deliverer {
         let sent = match serde_json::to_vec(&message) {
             Ok(body) => {
                 let id = event.event_id.to_string();
-                self.webhook.send(&id, self.clock.now(), body).await.map_err(Error::unavailable)
+                let sent = self.webhook.send(&id, self.clock.now(), JSON, body).await;
+                sent.map_err(Error::unavailable)
             }
             Err(error) => Err(Error::internal(error)),
         };

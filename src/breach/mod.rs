@@ -22,4 +22,3 @@ mod outbox;
 pub mod repository;
 mod store;
 pub mod sweeper;
-pub mod webhook;

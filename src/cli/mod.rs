@@ -129,7 +129,7 @@ async fn run(Cli { common, command }: Cli) -> Result<(), Failure> {
         Command::Migrate(arguments) => migrate::run(&common, arguments).await,
         Command::Token(arguments) => token::run(&common, &arguments),
         Command::Config(arguments) => config::run(&common, &arguments),
-        Command::Schema(arguments) => schema::run(&common, &arguments).await,
+        Command::Schema(arguments) => Box::pin(schema::run(&common, &arguments)).await,
         Command::Import(arguments) => import::run(arguments).await,
         Command::Retain(arguments) => {
             retain::run(&common, &arguments, retain::What::Everything).await

@@ -1,4 +1,5 @@
 //! `drr schema print`: the federation SDL, as `_service` answers it and `schema.graphql` has it.
+//! `drr schema replay`: has events delivered again.
 //! `drr schema check` and `drr schema compare`: what can be said of schemas without a registry, for whoever
 //! changes one and wants to know before anybody else does.
 //! `drr schema verify` and `drr schema revalidate`: what the registry has stored, checked. // S18
@@ -8,7 +9,9 @@ use std::{fs, path::PathBuf};
 use chrono::TimeDelta;
 use clap::{Args, Subcommand};
 
-use super::{Common, Failure, database::Database, explained, output, retain, vault};
+use super::{
+    Common, Failure, audit::tenant_named, database::Database, explained, output, retain, vault,
+};
 use crate::{
     clock::{Clock, SystemClock},
     config::Settings,
@@ -16,10 +19,12 @@ use crate::{
     graphql::{self, sdl},
     keys::Sealed,
     schema::{
+        delivery::SINKS,
         model::{
             format::{Format, Schema},
             verdict::Verdict,
         },
+        replay,
         verify::{self, Checked, Fault},
     },
 };
@@ -42,6 +47,8 @@ enum Action {
     Verify(Tenants),
     /// Read every version in use, and compare it again with those before it.
     Revalidate(Tenants),
+    /// Have events of a tenant's schemas delivered again.
+    Replay(Replay),
 }
 
 #[derive(Debug, Args)]
@@ -49,6 +56,19 @@ struct Tenants {
     /// Only of this tenant.
     #[arg(long, value_name = "CODE")]
     tenant: Option<String>,
+}
+
+#[derive(Debug, Args)]
+struct Replay {
+    /// To whom: file, webhook or redis.
+    #[arg(value_parser = SINKS)]
+    sink: String,
+    /// Whose events.
+    #[arg(long, value_name = "CODE")]
+    tenant: String,
+    /// The number of the event after which they begin; 0 for all.
+    #[arg(long, value_name = "N")]
+    after: i64,
 }
 
 #[derive(Debug, Args)]
@@ -117,8 +137,13 @@ pub(super) async fn run(common: &Common, arguments: &Arguments) -> Result<(), Fa
         }
         Action::Check(arguments) => check(arguments),
         Action::Compare(arguments) => compare(arguments),
-        Action::Verify(arguments) => stored(common, arguments, Stored::Verify).await,
-        Action::Revalidate(arguments) => stored(common, arguments, Stored::Revalidate).await,
+        Action::Verify(arguments) => {
+            stored(common, Kept::Checked(arguments, Stored::Verify)).await
+        }
+        Action::Revalidate(arguments) => {
+            stored(common, Kept::Checked(arguments, Stored::Revalidate)).await
+        }
+        Action::Replay(arguments) => stored(common, Kept::Replayed(arguments)).await,
     }
 }
 
@@ -129,22 +154,33 @@ enum Stored {
     Revalidate,
 }
 
-async fn stored(common: &Common, arguments: &Tenants, what: Stored) -> Result<(), Failure> {
+/// What is done with what the registry has.
+#[derive(Debug, Clone, Copy)]
+enum Kept<'a> {
+    Checked(&'a Tenants, Stored),
+    Replayed(&'a Replay),
+}
+
+async fn stored(common: &Common, what: Kept<'_>) -> Result<(), Failure> {
     let settings = common.settings()?;
     let database = Database::open(&settings).await?;
-    let result = checked(&settings, &database, arguments, what).await;
+    let result = opened(&settings, &database, what).await;
     database.close().await?;
     result
 }
 
-async fn checked(
+async fn opened(
     settings: &Settings,
     database: &Database,
-    arguments: &Tenants,
-    what: Stored,
+    what: Kept<'_>,
 ) -> Result<(), Failure> {
     let db = retain::opened(settings, database).await?;
-    let result = each(settings, &db, arguments.tenant.as_deref(), what).await;
+    let result = match what {
+        Kept::Checked(arguments, what) => {
+            each(settings, &db, arguments.tenant.as_deref(), what).await
+        }
+        Kept::Replayed(arguments) => replayed(&db, arguments).await,
+    };
     db.close().await;
     result
 }
@@ -195,6 +231,14 @@ async fn each(
         (0, 0) if only.is_some() => Err("there is no such tenant".into()),
         _ => Ok(()),
     }
+}
+
+async fn replayed(db: &Db, Replay { sink, tenant, after }: &Replay) -> Result<(), Failure> {
+    let tenant = tenant_named(db, tenant).await?;
+    let reached = replay::replay(db, &tenant, sink, *after, &SystemClock).await;
+    let reached = reached.map_err(explained)?;
+    output::line(format_args!("{sink} is sent events {} to {reached} again", after + 1));
+    Ok(())
 }
 
 fn check(arguments: &Check) -> Result<(), Failure> {

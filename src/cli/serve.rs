@@ -7,19 +7,20 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use super::{Common, Failure, database::Database, vault};
 use crate::{
     app::{
-        ANNOUNCE_EVERY, App, Assembly, Breaches, Changes, Evidence, RETAIN_EVERY, SEQUENCE_EVERY,
-        STREAM_EVERY, SWEEP_EVERY, Siem, Vault,
+        ANNOUNCE_EVERY, App, Assembly, Breaches, Changes, Evidence, RETAIN_EVERY, SCHEMAS_EVERY,
+        SEQUENCE_EVERY, STREAM_EVERY, SWEEP_EVERY, Schemas, Siem, Vault,
     },
     audit::siem::{Receiver, Sink},
     auth::{JwksSource, KeySettings, PseudonymKey, VerifierSettings},
-    breach::webhook::{SigningSecret, Webhook},
     clock::SystemClock,
     config::{self, Jwks, Secret, Settings},
     evidence::{
         Signatory, SigningKey,
         witness::{self, Witness},
     },
+    schema::delivery::{RedisStreams, SchemaSink},
     telemetry,
+    webhook::{SigningSecret, Webhook},
 };
 
 pub(super) async fn run(common: &Common) -> Result<(), Failure> {
@@ -80,9 +81,13 @@ pub(super) async fn start(
         verifier,
         pseudonyms: pseudonym_key(settings)?,
         graphiql: settings.graphiql,
-        breaches: Breaches { sweep_every: Some(SWEEP_EVERY), webhook: webhook(settings)? },
+        breaches: Breaches {
+            sweep_every: Some(SWEEP_EVERY),
+            webhook: webhook(settings.alerts.as_ref(), "alerts.webhook_secret")?,
+        },
         changes: Changes { follow: true, announce_every: Some(ANNOUNCE_EVERY) },
         siem: siem(settings)?,
+        schemas: Schemas { sinks: schema_sinks(settings)?, every: Some(SCHEMAS_EVERY) },
         evidence: Evidence {
             signatory: signatory(settings)?.into(),
             sequence_every: Some(SEQUENCE_EVERY),
@@ -97,11 +102,25 @@ pub(super) async fn start(
     Ok(app)
 }
 
-fn webhook(settings: &Settings) -> Result<Option<Webhook>, Failure> {
-    let Some(alerts) = &settings.alerts else { return Ok(None) };
-    let secret = SigningSecret::parse(alerts.webhook_secret.expose());
-    let secret = secret.map_err(|error| format!("alerts.webhook_secret {error}"))?;
-    Ok(Some(Webhook::new(&alerts.webhook_url, secret)?))
+/// A receiver, with the name of the setting that has its secret.
+fn webhook(named: Option<&config::Webhook>, setting: &str) -> Result<Option<Webhook>, Failure> {
+    let Some(config::Webhook { url, secret }) = named else { return Ok(None) };
+    let secret = SigningSecret::parse(secret.expose());
+    let secret = secret.map_err(|error| format!("{setting} {error}"))?;
+    Ok(Some(Webhook::new(url, secret)?))
+}
+
+/// Who is told what happens to schemas.
+fn schema_sinks(settings: &Settings) -> Result<Vec<SchemaSink>, Failure> {
+    let config::SchemaEvents { file, webhook: named, redis_url, redis_entries } =
+        &settings.schema_events;
+    let mut sinks: Vec<_> = file.clone().map(SchemaSink::File).into_iter().collect();
+    let webhook = webhook(named.as_ref(), "schema_events.webhook_secret")?;
+    sinks.extend(webhook.map(SchemaSink::Webhook));
+    if let Some(url) = redis_url {
+        sinks.push(SchemaSink::Redis(RedisStreams::new(url.expose(), *redis_entries)?));
+    }
+    Ok(sinks)
 }
 
 /// Who takes the audit trail.

@@ -213,6 +213,13 @@ pub(super) const KEYS: &[Key] = &[
     key("siem.otlp_url", Kind::HttpUrl, None),
     key("siem.otlp_token", Kind::Secret(16), None),
     key("siem.otlp_token_file", Kind::Path, None),
+    key("schema_events.file", Kind::Path, None),
+    key("schema_events.webhook_url", Kind::HttpUrl, None),
+    key("schema_events.webhook_secret", Kind::Secret(38), None),
+    key("schema_events.webhook_secret_file", Kind::Path, None),
+    key("schema_events.redis_url", Kind::RedisUrl, None),
+    key("schema_events.redis_url_file", Kind::Path, None),
+    key("schema_events.redis_entries", Kind::Number(1, 1_000_000_000), None),
     key("log.format", Kind::Choice(&["json", "text"]), Some("json")),
     key("log.filter", Kind::Text, Some("info")),
 ];

@@ -73,7 +73,7 @@ pub struct Settings {
     /// `graphiql.enabled`: whether the public listener has the page.
     pub graphiql: bool,
     /// `alerts.*`; absent when nobody is to be told of breaches.
-    pub alerts: Option<Alerts>,
+    pub alerts: Option<Webhook>,
     /// `graphql.*`
     pub graphql: Graphql,
     /// `limits.*`
@@ -92,6 +92,8 @@ pub struct Settings {
     pub evidence: Evidence,
     /// `siem.*`
     pub siem: Siem,
+    /// `schema_events.*`
+    pub schema_events: SchemaEvents,
     /// `log.*`
     pub log: Log,
 }
@@ -184,6 +186,19 @@ pub struct SiemReceiver {
     pub token: Option<Secret>,
 }
 
+/// Who is told what happens to schemas.
+#[derive(Debug, Clone, Default, Serialize)]
+pub struct SchemaEvents {
+    /// A file, a line for each event.
+    pub file: Option<PathBuf>,
+    /// Who takes them one by one.
+    pub webhook: Option<Webhook>,
+    /// The Redis that has a stream of them for each tenant.
+    pub redis_url: Option<Secret>,
+    /// About how many events such a stream keeps.
+    pub redis_entries: Option<u64>,
+}
+
 /// Where to listen.
 #[derive(Debug, Clone, Copy, Serialize)]
 pub struct Listen {
@@ -235,13 +250,13 @@ pub enum Jwks {
     Url(String),
 }
 
-/// Who is told of breaches.
+/// Who is told by Standard Webhooks.
 #[derive(Debug, Clone, Serialize)]
-pub struct Alerts {
-    /// The receiver of Standard Webhooks.
-    pub webhook_url: String,
+pub struct Webhook {
+    /// The receiver.
+    pub url: String,
     /// What its messages are signed with: `whsec_` and 24 to 64 bytes in base64.
-    pub webhook_secret: Secret,
+    pub secret: Secret,
 }
 
 /// Limits on what a caller may send and how slowly. Sizes in bytes.

@@ -3,9 +3,9 @@
 use std::{net::SocketAddr, path::PathBuf, str::FromStr, time::Duration};
 
 use super::{
-    Alerts, Audit, Auth, Cache, ConfigError, Database, DatabaseUrl, DocumentLimits, Environment,
-    Evidence, Graphql, Jwks, Keys, Limits, Listen, Log, LogFormat, Retention, Secret, Settings,
-    Siem, SiemReceiver, SubscriptionLimits, keys, read_secret_file,
+    Audit, Auth, Cache, ConfigError, Database, DatabaseUrl, DocumentLimits, Environment, Evidence,
+    Graphql, Jwks, Keys, Limits, Listen, Log, LogFormat, Retention, SchemaEvents, Secret, Settings,
+    Siem, SiemReceiver, SubscriptionLimits, Webhook, keys, read_secret_file,
     sources::{Resolved, invalid_or_unknown},
 };
 use crate::gate::Load;
@@ -24,7 +24,7 @@ pub(super) fn settings(from: &Resolved) -> Result<Settings, ConfigError> {
         auth: auth(from)?,
         pseudonym_key: secret(from, "auth.pseudonym_key")?.map(Secret::new),
         graphiql: required(from, "graphiql.enabled")?,
-        alerts: alerts(from)?,
+        alerts: webhook(from, "alerts.webhook_url", "alerts.webhook_secret")?,
         graphql: graphql(from)?,
         limits: limits(from)?,
         retention: retention(from)?,
@@ -41,6 +41,7 @@ pub(super) fn settings(from: &Resolved) -> Result<Settings, ConfigError> {
         objects_url: objects_url(from)?,
         evidence: evidence(from)?,
         siem: siem(from)?,
+        schema_events: schema_events(from)?,
         log: log(from)?,
     };
     Ok(settings)
@@ -215,17 +216,40 @@ fn auth(from: &Resolved) -> Result<Option<Auth>, ConfigError> {
     }))
 }
 
-fn alerts(from: &Resolved) -> Result<Option<Alerts>, ConfigError> {
+fn webhook(
+    from: &Resolved,
+    url_name: &str,
+    secret_name: &str,
+) -> Result<Option<Webhook>, ConfigError> {
     const NEEDED: &str = "a webhook needs its address and its secret";
     let missing = |key: &str| ConfigError::Missing { key: key.into(), reason: NEEDED };
-    match (from.text("alerts.webhook_url"), secret(from, "alerts.webhook_secret")?) {
+    match (from.text(url_name), secret(from, secret_name)?) {
         (None, None) => Ok(None),
-        (Some(_), None) => Err(missing("alerts.webhook_secret")),
-        (None, Some(_)) => Err(missing("alerts.webhook_url")),
-        (Some(webhook_url), Some(webhook_secret)) => {
-            Ok(Some(Alerts { webhook_url, webhook_secret: Secret::new(webhook_secret) }))
-        }
+        (Some(_), None) => Err(missing(secret_name)),
+        (None, Some(_)) => Err(missing(url_name)),
+        (Some(url), Some(secret)) => Ok(Some(Webhook { url, secret: Secret::new(secret) })),
     }
+}
+
+fn schema_events(from: &Resolved) -> Result<SchemaEvents, ConfigError> {
+    let file = from.text("schema_events.file").map(PathBuf::from);
+    // Whoever reads it would not know which line is what.
+    if file.is_some() && file == from.text("siem.file").map(PathBuf::from) {
+        return Err(conflict(from, "schema_events.file", "siem.file"));
+    }
+    let redis_url = secret(from, "schema_events.redis_url")?.map(Secret::new);
+    let redis_entries = match from.text("schema_events.redis_entries") {
+        Some(_) if redis_url.is_none() => {
+            return Err(ConfigError::Missing {
+                key: "schema_events.redis_url".into(),
+                reason: "it is said how much a Redis keeps, and not which",
+            });
+        }
+        Some(_) => Some(required(from, "schema_events.redis_entries")?),
+        None => None,
+    };
+    let webhook = webhook(from, "schema_events.webhook_url", "schema_events.webhook_secret")?;
+    Ok(SchemaEvents { file, webhook, redis_url, redis_entries })
 }
 
 fn siem(from: &Resolved) -> Result<Siem, ConfigError> {

@@ -63,12 +63,16 @@ pub enum Due {
     Evidence,
     /// A checkpoint of the ledger to be published.
     Checkpoints,
+    /// A request for a version of a schema whose time is over.
+    SchemaTransitions,
 }
 
 const BREACHES: &str = "SELECT tenant, due_since FROM tenants_with_breaches_due($1)";
 const CHANGES: &str = "SELECT tenant, due_since FROM tenants_with_changes_due($1)";
 const EVIDENCE: &str = "SELECT tenant, due_since FROM tenants_with_evidence_due($1)";
 const CHECKPOINTS: &str = "SELECT tenant, due_since FROM tenants_with_checkpoints_due($1)";
+const SCHEMA_TRANSITIONS: &str =
+    "SELECT tenant, due_since FROM tenants_with_schema_transitions_due($1)";
 const DELIVERIES: &str = "SELECT tenant, due_since FROM tenants_with_deliveries_due($1)";
 
 /// The tenants with something due at `now`, in one round trip however many there are.
@@ -82,6 +86,7 @@ pub async fn tenants_with(db: &Db, due: Due, now: DateTime<Utc>) -> Result<Vec<D
         Due::Changes => CHANGES,
         Due::Evidence => EVIDENCE,
         Due::Checkpoints => CHECKPOINTS,
+        Due::SchemaTransitions => SCHEMA_TRANSITIONS,
     };
     listed(&as_operator(db, sqlx::query(sql).bind(now)).await?)
 }
@@ -132,6 +137,20 @@ pub async fn tenants_to_stream(
     now: DateTime<Utc>,
 ) -> Result<Vec<DueTenant>, Error> {
     listed(&as_operator(db, sqlx::query(TO_STREAM).bind(sink).bind(now)).await?)
+}
+
+const SCHEMA_EVENTS: &str = "SELECT tenant, due_since FROM tenants_with_schema_events_due($1, $2)";
+
+/// The tenants with events of schemas that `sink` does not have yet.
+///
+/// # Errors
+/// Whatever the database answers.
+pub async fn tenants_with_schema_events(
+    db: &Db,
+    sink: &'static str,
+    now: DateTime<Utc>,
+) -> Result<Vec<DueTenant>, Error> {
+    listed(&as_operator(db, sqlx::query(SCHEMA_EVENTS).bind(sink).bind(now)).await?)
 }
 
 fn listed(rows: &[PgRow]) -> Result<Vec<DueTenant>, Error> {

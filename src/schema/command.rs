@@ -8,7 +8,7 @@ use uuid::Uuid;
 
 use super::{
     content::{self, MAX_BYTES, Resolved},
-    events::{self, EventType, NewEvent},
+    events::{self, Author, EventType, NewEvent},
     model::{
         compatibility::{Compatibility, Policy},
         content::ContentHash,
@@ -140,13 +140,13 @@ pub async fn register(call: &Call, asked: Asked) -> Result<Registered> {
 /// Whatever the database answers.
 pub(super) async fn tell(
     tx: &TenantTx,
-    call: &Call,
+    author: &impl Author,
     event_type: EventType,
     (schema_id, number): (Uuid, Option<i32>),
     data: serde_json::Value,
 ) -> Result<()> {
     let event = NewEvent { event_type, schema_id: Some(schema_id), number, data };
-    events::append(tx, call, event).await
+    events::append(tx, author, event).await
 }
 
 /// What to change about a schema, as it was asked for; `None` leaves it as it is.

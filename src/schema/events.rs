@@ -1,10 +1,12 @@
 //! What happened to schemas, appended in the transaction in which it happened: what receivers are sent, and what
 //! those who look back are shown. // S7
 
+use chrono::{DateTime, Utc};
 use serde_json::Value;
 use uuid::Uuid;
 
 use crate::{
+    audit::OwnTask,
     call::Call,
     db::TenantTx,
     error::Result,
@@ -47,6 +49,54 @@ crate::wire::wire_enum! {
     }
 }
 
+/// Who makes something happen: a caller, or a task of the program's own.
+pub trait Author: Sync {
+    /// Under which name.
+    fn actor(&self) -> &str;
+    /// What ties together all that is done at once.
+    fn correlation_id(&self) -> &str;
+    /// When.
+    fn now(&self) -> DateTime<Utc>;
+    /// A new identifier.
+    fn new_id(&self) -> Uuid;
+}
+
+impl Author for Call {
+    fn actor(&self) -> &str {
+        self.principal().actor()
+    }
+
+    fn correlation_id(&self) -> &str {
+        self.correlation_id()
+    }
+
+    fn now(&self) -> DateTime<Utc> {
+        self.now()
+    }
+
+    fn new_id(&self) -> Uuid {
+        self.new_id()
+    }
+}
+
+impl Author for OwnTask<'_> {
+    fn actor(&self) -> &str {
+        self.actor()
+    }
+
+    fn correlation_id(&self) -> &str {
+        self.correlation_id()
+    }
+
+    fn now(&self) -> DateTime<Utc> {
+        self.now()
+    }
+
+    fn new_id(&self) -> Uuid {
+        self.new_id()
+    }
+}
+
 /// An event to be appended.
 #[derive(Debug)]
 pub struct NewEvent {
@@ -74,16 +124,16 @@ SELECT current_tenant(), coalesce(max(sequence), 0) + 1, $1, $2, $3, $4, $5, $6,
 ///
 /// # Errors
 /// Whatever the database answers.
-pub async fn append(tx: &TenantTx, call: &Call, event: NewEvent) -> Result<()> {
+pub async fn append(tx: &TenantTx, author: &impl Author, event: NewEvent) -> Result<()> {
     tx.execute_sql(LOCK, []).await?;
     let values = [
-        call.new_id().into(),
+        author.new_id().into(),
         event.event_type.as_str().into(),
         event.schema_id.into(),
         event.number.into(),
-        call.principal().actor().into(),
-        call.correlation_id().into(),
-        call.now().into(),
+        author.actor().into(),
+        author.correlation_id().into(),
+        author.now().into(),
         event.data.into(),
     ];
     tx.execute_sql(APPEND, values).await?;

@@ -14,7 +14,7 @@ use uuid::Uuid;
 
 use super::{
     command::{is_reached, locked, resource, tell},
-    events::EventType,
+    events::{Author, EventType},
     model::{
         lifecycle::{self, Actor, Decision, Kind, Refused, Request, State, Status},
         verdict::Verdict,
@@ -82,21 +82,21 @@ struct Now {
 impl Now {
     async fn locked(tx: &TenantTx, call: &Call, key: VersionKey) -> Result<Self> {
         let record = locked(tx, call, key.schema_id).await?;
-        Self::of(tx, call, key, record).await
+        Self::of(tx, key, record).await
     }
 
     async fn read(call: &Call, key: VersionKey) -> Result<Self> {
         let tx = call.read().await?;
         let found = repository::by_ids(&tx, &[key.schema_id]).await?.pop();
         let record = found.filter(|record| is_reached(call, record));
-        Self::of(&tx, call, key, record.ok_or(Error::NotFound("schema version"))?).await
+        Self::of(&tx, key, record.ok_or(Error::NotFound("schema version"))?).await
     }
 
-    async fn of(tx: &TenantTx, call: &Call, key: VersionKey, record: Record) -> Result<Self> {
+    async fn of(tx: &TenantTx, key: VersionKey, record: Record) -> Result<Self> {
         let all = repository::versions_of(tx, key.schema_id).await?;
         let version = all.iter().find(|version| version.number == key.number).cloned();
         let version = version.ok_or(Error::NotFound("schema version"))?;
-        let subject = Subject::of(call.principal().tenant(), &record)?;
+        let subject = Subject::of(tx.tenant(), &record)?;
         let users = repository::users(tx, &subject.name, key).await?;
         Ok(Self { record, subject, version, all, users })
     }
@@ -125,7 +125,7 @@ impl Now {
     async fn tell(
         &self,
         tx: &TenantTx,
-        call: &Call,
+        author: &impl Author,
         event_type: EventType,
         (id, kind): (Uuid, Kind),
         more: &Told<'_>,
@@ -137,7 +137,7 @@ impl Now {
             "requestedBy": more.requested_by, "decidedBy": more.decided_by, "standing": more.standing,
         });
         let of = (self.version.schema_id, Some(self.version.number));
-        tell(tx, call, event_type, of, data).await
+        tell(tx, author, event_type, of, data).await
     }
 }
 
@@ -256,7 +256,7 @@ async fn clear(tx: &TenantTx, call: &Call, now: &mut Now, supersedes: bool) -> R
 /// Ends a request without an approver, and frees the version.
 async fn close(
     tx: &TenantTx,
-    call: &Call,
+    author: &impl Author,
     now: &mut Now,
     open: &Transition,
     (decision, event_type, by): (Decision<'_>, EventType, &str),
@@ -270,12 +270,12 @@ async fn close(
         in_use: now.users > 0,
     };
     let request = request(open)?;
-    let ended = lifecycle::decide(&subject, &request, decision, Actor::System, call.now());
+    let ended = lifecycle::decide(&subject, &request, decision, Actor::System, author.now());
     let ended = ended.map_err(Error::internal)?;
     let told = (ended.status, ended.reason);
-    repository::end(tx, open.transition_id, told, None, (by, call.now())).await?;
+    repository::end(tx, open.transition_id, told, None, (by, author.now())).await?;
     if ended.state != subject.state {
-        repository::set_state(tx, key_of(&now.version), ended.state, call.now()).await?;
+        repository::set_state(tx, key_of(&now.version), ended.state, author.now()).await?;
         ended.state.as_str().clone_into(&mut now.version.state);
     }
     let told = Told {
@@ -286,7 +286,29 @@ async fn close(
         decided_by: Some(by),
         standing: false,
     };
-    now.tell(tx, call, event_type, (open.transition_id, request.kind), &told).await
+    now.tell(tx, author, event_type, (open.transition_id, request.kind), &told).await
+}
+
+/// Ends a request that nobody decided about in time, if it is still one; answers what it was about.
+///
+/// # Errors
+/// Whatever the database answers.
+pub(super) async fn expire(
+    tx: &TenantTx,
+    author: &impl Author,
+    transition_id: Uuid,
+) -> Result<Option<String>> {
+    let Some(asked) = repository::transition(tx, transition_id).await? else { return Ok(None) };
+    let Some(record) = repository::lock(tx, asked.schema_id).await? else { return Ok(None) };
+    let key = VersionKey { schema_id: asked.schema_id, number: asked.number };
+    let mut now = Now::of(tx, key, record).await?;
+    // As it is under the lock.
+    let open = repository::open_of(tx, key)
+        .await?
+        .filter(|open| open.transition_id == transition_id && open.expires_at <= author.now());
+    let Some(open) = open else { return Ok(None) };
+    close(tx, author, &mut now, &open, (Decision::Expire, EventType::Expired, EXPIRY)).await?;
+    now.resource()
 }
 
 /// What is decided about a request.

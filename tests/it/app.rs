@@ -7,8 +7,8 @@ use std::{
 };
 
 use drr::{
-    app::{App, Assembly, Breaches, Changes, Evidence, Siem, StartError, Vault},
-    audit::{archive::Archivist, siem::Streamed},
+    app::{App, Assembly, Breaches, Changes, Evidence, Schemas, Siem, StartError, Vault},
+    audit::archive::Archivist,
     auth::{
         JwksSource, KeySettings, PseudonymKey, Revocation, TenantId, VerifierSettings,
         policy::Role,
@@ -26,6 +26,8 @@ use drr::{
     gate::Load,
     keys::{Keys, MasterKey},
     objects::Objects,
+    schema::tasks::SchemaTasks,
+    streaming::Streamed,
 };
 use reqwest::{Client, Response, StatusCode, header};
 use serde_json::{Value, json};
@@ -112,6 +114,7 @@ pub fn assembly(database: &Database<'_>, clock: SharedClock) -> Assembly {
         breaches: Breaches { sweep_every: None, webhook: None },
         changes: Changes { follow: false, announce_every: None },
         siem: Siem::default(),
+        schemas: Schemas::default(),
         evidence: Evidence {
             signatory: SIGNATORY.clone(),
             sequence_every: None,
@@ -190,6 +193,11 @@ impl TestApp {
     /// Streams the audit trail.
     pub async fn stream(&self) -> Streamed {
         self.app.streamer().pass().await.unwrap()
+    }
+
+    /// What is done about schemas.
+    pub const fn schemas(&self) -> &SchemaTasks {
+        self.app.schemas()
     }
 
     /// Puts the events that are there into the evidence ledger.

@@ -1,16 +1,27 @@
 //! Where events go.
 
-use std::{io, path::PathBuf, time::Duration};
+use std::{path::PathBuf, time::Duration};
 
+use chrono::{DateTime, Utc};
 use reqwest::{Client, Response, Url, header};
 
-use super::{file, otlp};
+use super::{cursor, otlp};
 use crate::{
     audit::{Event, ocsf},
+    auth::TenantId,
+    clock::SharedClock,
     config::Secret,
+    db::{
+        Db, TenantDb,
+        operator::{self, DueTenant},
+    },
+    error::Result as Answer,
     outbound::{self, DeliveryError, OutboundError},
+    streaming::{Handed, Outlet, SinkError, file},
 };
 
+/// Events that are handed over at once.
+const BATCH: u32 = 500;
 /// How long a receiver may take to answer.
 const TIMEOUT: Duration = Duration::from_secs(10);
 /// The longest answer of a receiver that is looked at, in bytes.
@@ -37,28 +48,6 @@ pub struct Receiver {
     token: Option<Secret>,
 }
 
-/// Why a sink did not take events.
-#[derive(Debug, thiserror::Error)]
-pub enum SinkError {
-    /// The file.
-    #[error("the file cannot be written: {0}")]
-    File(#[from] io::Error),
-    /// The receiver.
-    #[error(transparent)]
-    Receiver(#[from] DeliveryError),
-    /// An event that JSON cannot say.
-    #[error("an event cannot be written: {0}")]
-    Event(#[from] serde_json::Error),
-}
-
-impl SinkError {
-    /// Whether other events would be taken: this one was looked at.
-    #[must_use]
-    pub const fn is_of_these_events(&self) -> bool {
-        matches!(self, Self::Event(_) | Self::Receiver(DeliveryError::Status(_)))
-    }
-}
-
 impl Receiver {
     /// A receiver at `address`, `https` or on this machine, that may want a bearer token.
     ///
@@ -79,19 +68,9 @@ impl Receiver {
 }
 
 impl Sink {
-    /// Its name, by which its cursors are kept.
-    #[must_use]
-    pub const fn name(&self) -> &'static str {
-        match self {
-            Self::File(_) => "file",
-            Self::Http(_) => "http",
-            Self::Otlp(_) => "otlp",
-        }
-    }
-
     /// Hands `events` over; they are the sink's when it returns. Answers how many of them it refused for
     /// good.
-    pub(super) async fn take(&self, events: &[Event]) -> Result<u64, SinkError> {
+    async fn take(&self, events: &[Event]) -> Result<u64, SinkError> {
         match self {
             Self::File(path) => file::append(path.clone(), lines(events)?).await?,
             Self::Http(receiver) => {
@@ -105,6 +84,59 @@ impl Sink {
             }
         }
         Ok(0)
+    }
+}
+
+impl Outlet for Sink {
+    const FAILURE: &'static str = "audit events not streamed";
+    const LAG: &'static str = "drr_siem_lag_seconds";
+    const TURN: u32 = 20;
+
+    fn name(&self) -> &'static str {
+        match self {
+            Self::File(_) => "file",
+            Self::Http(_) => "http",
+            Self::Otlp(_) => "otlp",
+        }
+    }
+
+    async fn due(&self, db: &Db, now: DateTime<Utc>) -> Answer<Vec<DueTenant>> {
+        operator::tenants_to_stream(db, self.name(), now).await
+    }
+
+    async fn hand_over(
+        &self,
+        db: &TenantDb,
+        tenant: &TenantId,
+        clock: &SharedClock,
+    ) -> Answer<Handed> {
+        let name = self.name();
+        let tx = db.read_trail().await?;
+        let reached = cursor::reached(&tx, name).await?;
+        let (events, last) = cursor::after(&tx, &reached, BATCH).await?;
+        drop(tx);
+        let Some(last) = last else { return Ok(Handed::default()) };
+        let refused = match self.take(&events).await {
+            Ok(refused) => refused,
+            Err(error) => return Ok(Handed { events: 0, failed: Some(error) }),
+        };
+        let tx = db.write().await?;
+        cursor::advance(&tx, name, &last, clock.now()).await?;
+        tx.commit().await?;
+        let events = events.len() as u64;
+        for (result, count) in [("delivered", events.saturating_sub(refused)), ("refused", refused)]
+        {
+            let labels = [("sink", name), ("result", result)];
+            metrics::counter!("drr_siem_events_total", &labels).increment(count);
+        }
+        if refused > 0 {
+            tracing::error!(sink = name, %tenant, refused, "events are refused for good");
+        }
+        Ok(Handed { events, failed: None })
+    }
+
+    fn count_failure(&self) {
+        metrics::counter!("drr_siem_failures_total", "sink" => self.name()).increment(1);
     }
 }
 

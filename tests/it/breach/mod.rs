@@ -6,7 +6,7 @@ mod lease;
 mod people;
 mod scale;
 mod sweep;
-mod webhook;
+pub mod webhook;
 
 use chrono::{DateTime, TimeDelta, Utc};
 use serde_json::{Value, json};

@@ -15,8 +15,8 @@ use base64::{Engine, engine::general_purpose::STANDARD};
 use bytes::Bytes;
 use chrono::TimeDelta;
 use drr::{
-    breach::webhook::{SigningSecret, Webhook},
     clock::ManualClock,
+    webhook::{SigningSecret, Webhook},
 };
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
@@ -128,7 +128,7 @@ impl Told {
 }
 
 /// HMAC-SHA256 as RFC 2104 writes it, with nothing of the program's in it.
-fn hmac(key: &[u8], text: &[u8]) -> Vec<u8> {
+pub fn hmac(key: &[u8], text: &[u8]) -> Vec<u8> {
     let pad = |with: u8| -> Vec<u8> {
         (0..64).map(|at| key.get(at).copied().unwrap_or(0) ^ with).collect()
     };

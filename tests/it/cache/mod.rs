@@ -5,7 +5,7 @@ mod failing;
 mod history;
 mod kept;
 mod operator;
-mod redis;
+pub mod redis;
 
 use serde_json::{Value, json};
 

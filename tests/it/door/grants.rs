@@ -173,6 +173,7 @@ fn the_privileges_are_these_and_no_other() {
                 "tenants_with_events_to_stream drr_operator",
                 "tenants_with_evidence_due drr_operator",
                 "tenants_with_schema_events_due drr_operator",
+                "tenants_with_schema_transitions_due drr_operator",
             ]
         );
     });

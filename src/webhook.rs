@@ -1,4 +1,4 @@
-//! The webhook: one receiver of the deployment, in the form of Standard Webhooks
+//! A webhook: one receiver of the deployment, in the form of Standard Webhooks
 //! (<https://www.standardwebhooks.com>): the headers `webhook-id`, `webhook-timestamp` and
 //! `webhook-signature`, which is `v1,` and the HMAC-SHA256 of `id.timestamp.body` in base64.
 
@@ -73,18 +73,22 @@ impl Webhook {
         Ok(Self { client, url, secret })
     }
 
-    /// Sends one message. Any answer but a 2xx is a failure.
-    pub(super) async fn send(
+    /// Sends one message of a media type. Any answer but a 2xx is a failure.
+    ///
+    /// # Errors
+    /// [`DeliveryError`].
+    pub async fn send(
         &self,
         id: &str,
         now: DateTime<Utc>,
+        media_type: &'static str,
         body: Vec<u8>,
     ) -> Result<(), DeliveryError> {
         let timestamp = now.timestamp();
         let signature = self.secret.sign(id, timestamp, &body);
         let request = self.client.post(self.url.clone());
         let request = request
-            .header(header::CONTENT_TYPE, "application/json")
+            .header(header::CONTENT_TYPE, media_type)
             .header("webhook-id", id)
             .header("webhook-timestamp", timestamp)
             .header("webhook-signature", signature);

@@ -19,7 +19,7 @@ const STEP: u64 = 4_096;
 ///
 /// # Errors
 /// The system's.
-pub(super) async fn append(path: PathBuf, lines: Vec<u8>) -> io::Result<()> {
+pub async fn append(path: PathBuf, lines: Vec<u8>) -> io::Result<()> {
     spawn_blocking(move || write(&path, &lines)).await.map_err(io::Error::other)?
 }
 
