@@ -292,10 +292,11 @@ impl App {
             };
             TenantCache { answers, facts: Facts::new(facts, cache.longest) }
         });
+        let sealed = Sealed::new(vault.objects.clone(), vault.keys.clone());
         let authentication = authentication
             .waiting_at(Gate::new(limits.load))
             .knowing(cache.as_ref().map(|cache| cache.facts.clone()))
-            .reaching(Sealed::new(vault.objects.clone(), vault.keys.clone()));
+            .reaching(sealed.clone());
 
         let (shutdown, background) = (CancellationToken::new(), CancellationToken::new());
         let mut tasks = JoinSet::new();
@@ -346,7 +347,7 @@ impl App {
             let work = move |stop| streamer.clone().run(every, stop).boxed();
             tasks.spawn(lease::lead(lease, background.clone(), work));
         }
-        let schema_tasks = SchemaTasks::new(&db, &clock, schemas.sinks);
+        let schema_tasks = SchemaTasks::new(&db, &clock, sealed, schemas.sinks);
         if let Some(every) = schemas.every {
             let lease = Lease::new(db.clone(), SCHEMAS_LEASE, &clock);
             let schema_tasks = schema_tasks.clone();

@@ -210,6 +210,10 @@ fn describe() {
         "drr_schema_transitions_expired_total",
         "Requests for versions of schemas that nobody decided about in time."
     );
+    describe_counter!(
+        "drr_schema_drift_total",
+        "Datasets that began to differ from their schemas, or do not any more."
+    );
     describe_counter!("drr_breaches_total", "Breaches opened, escalated and resolved.");
     describe_histogram!(
         "drr_breach_sweep_duration_seconds",

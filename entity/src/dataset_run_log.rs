@@ -26,6 +26,7 @@ pub struct Model {
     pub conflict: bool,
     pub error_message: Option<String>,
     pub source_watermark_origin: Option<String>,
+    pub schema_version: Option<String>,
 }
 
 #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]

@@ -17,6 +17,7 @@ pub mod idempotency_record;
 pub mod legal_hold;
 pub mod run;
 pub mod run_event;
+pub mod schema_drift;
 pub mod schema_event;
 pub mod schema_registry;
 pub mod schema_transition;

@@ -30,6 +30,7 @@ mod m0016_archive;
 mod m0017_append;
 mod m0018_schemas;
 mod m0019_schema_expiry;
+mod m0020_schema_drift;
 mod rls;
 
 /// The list of steps, in order.
@@ -59,6 +60,7 @@ impl MigratorTrait for Migrator {
             Box::new(m0017_append::Migration),
             Box::new(m0018_schemas::Migration),
             Box::new(m0019_schema_expiry::Migration),
+            Box::new(m0020_schema_drift::Migration),
         ]
     }
 }

@@ -49,6 +49,12 @@ pub enum Deed {
     TransitionExpire,
     /// Somebody has events of schemas delivered again.
     SchemaEventsReplay,
+    /// It found that what runs report of a dataset is what its schema says, or differs as before.
+    DriftCompare,
+    /// It found that they differ.
+    DriftFind,
+    /// It found that they do not any more.
+    DriftResolve,
 }
 
 impl Deed {
@@ -68,13 +74,20 @@ impl Deed {
             Self::HoldRelease => "legal_hold.release",
             Self::TransitionExpire => "schema_transition.expire",
             Self::SchemaEventsReplay => "schema_event.replay",
+            Self::DriftCompare => "schema_drift.compare",
+            Self::DriftFind => "schema_drift.find",
+            Self::DriftResolve => "schema_drift.resolve",
         }
     }
 
     /// How long it is kept.
     const fn class(self) -> Class {
         match self {
-            Self::TransitionExpire | Self::SchemaEventsReplay => Class::Schema,
+            Self::TransitionExpire
+            | Self::SchemaEventsReplay
+            | Self::DriftCompare
+            | Self::DriftFind
+            | Self::DriftResolve => Class::Schema,
             _ => Class::Api,
         }
     }
@@ -118,6 +131,12 @@ impl<'c> OwnTask<'c> {
     #[must_use]
     pub fn expiry(clock: &'c dyn Clock, now: DateTime<Utc>) -> Self {
         Self::new("drr:expiry", "expire", clock, now)
+    }
+
+    /// What compares what runs report with schemas.
+    #[must_use]
+    pub fn drift(clock: &'c dyn Clock, now: DateTime<Utc>) -> Self {
+        Self::new("drr:drift", "drift", clock, now)
     }
 
     /// What has events delivered again.

@@ -40,7 +40,7 @@ use crate::{
         model::Direction,
     },
     refresh::graphql::{self as refresh, DatasetRun, ExternalVerdict, RefreshState, RunCursor},
-    schema::graphql::{self as schema, Schema, SchemaVersion},
+    schema::graphql::{self as schema, Schema, SchemaDrift, SchemaVersion},
 };
 
 /// Whether a dataset is in use.
@@ -187,6 +187,11 @@ impl Dataset {
     /// The version that it is bound to; of a schema the latest that is ACTIVE.
     async fn schema_version(&self, context: &Context<'_>) -> Nullable<Direct<SchemaVersion>> {
         direct(schema::bound_version(context, self.0.schema_fqid.as_deref()?).await)
+    }
+
+    /// What runs report of it that is not what that version says, found within a minute.
+    async fn schema_drift(&self, context: &Context<'_>) -> Nullable<SchemaDrift> {
+        nullable(schema::drift(context, self.0.dataset_id).await)
     }
 
     /// Goes up by one with every change of the dataset; for `expectedVersion`.

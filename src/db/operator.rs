@@ -65,6 +65,8 @@ pub enum Due {
     Checkpoints,
     /// A request for a version of a schema whose time is over.
     SchemaTransitions,
+    /// A dataset of which something else is bound or was reported than was compared.
+    SchemaDrift,
 }
 
 const BREACHES: &str = "SELECT tenant, due_since FROM tenants_with_breaches_due($1)";
@@ -73,6 +75,7 @@ const EVIDENCE: &str = "SELECT tenant, due_since FROM tenants_with_evidence_due(
 const CHECKPOINTS: &str = "SELECT tenant, due_since FROM tenants_with_checkpoints_due($1)";
 const SCHEMA_TRANSITIONS: &str =
     "SELECT tenant, due_since FROM tenants_with_schema_transitions_due($1)";
+const SCHEMA_DRIFT: &str = "SELECT tenant, due_since FROM tenants_with_schema_drift_due($1)";
 const DELIVERIES: &str = "SELECT tenant, due_since FROM tenants_with_deliveries_due($1)";
 
 /// The tenants with something due at `now`, in one round trip however many there are.
@@ -87,6 +90,7 @@ pub async fn tenants_with(db: &Db, due: Due, now: DateTime<Utc>) -> Result<Vec<D
         Due::Evidence => EVIDENCE,
         Due::Checkpoints => CHECKPOINTS,
         Due::SchemaTransitions => SCHEMA_TRANSITIONS,
+        Due::SchemaDrift => SCHEMA_DRIFT,
     };
     listed(&as_operator(db, sqlx::query(sql).bind(now)).await?)
 }

@@ -55,6 +55,7 @@ use crate::{
         loader::{LogsOfRuns, RunPages, Runs, States, Verdicts},
     },
     schema::{
+        drift_graphql::SchemaDriftMutation,
         loader::{LatestVersions, NamedSchemas, Schemas, Versions},
         mutation::SchemaMutation,
         query::{SchemaQuery, SchemaSubscription},
@@ -81,6 +82,7 @@ pub struct Mutation(
     DatasetMutation,
     FreshnessMutation,
     RefreshMutation,
+    SchemaDriftMutation,
     SchemaMutation,
 );
 

@@ -27,6 +27,7 @@ use crate::{
         shared,
     },
     history::graphql::{self as history, ExpectedRun, RefreshAnomaly},
+    schema::graphql::{self as schema, SchemaVersion},
 };
 
 /// The state of a run.
@@ -268,6 +269,11 @@ impl DatasetRun {
     /// Where that watermark came from.
     async fn source_watermark_origin(&self) -> Nullable<WatermarkOrigin> {
         origin(self.0.source_watermark_origin.as_deref())
+    }
+
+    /// The version of a schema that the dataset was bound to when the run was recorded.
+    async fn schema_version(&self, context: &Context<'_>) -> Nullable<Direct<SchemaVersion>> {
+        direct(schema::bound_version(context, self.0.schema_version.as_deref()?).await)
     }
 
     /// Whether events contradicted each other about how the run ended.

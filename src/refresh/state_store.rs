@@ -254,10 +254,13 @@ WITH logged AS (
 INSERT INTO dataset_run_log AS log
   (tenant_id, dataset_id, effective_at, run_id, job_namespace, job_name, state, started_at, ended_at,
    row_count, byte_count, file_count, source_watermark, source_watermark_origin, conflict,
-   error_message)
+   error_message, schema_version)
 SELECT current_tenant(), dataset_id, effective_at, run_id, job_namespace, job_name, state, started_at,
        ended_at, row_count, byte_count, file_count, source_watermark, source_watermark_origin, conflict,
-       error_message
+       error_message,
+       (SELECT split_part(d.schema_fqid, '@', 1) || '@' || bound.number
+          FROM dataset_registry d CROSS JOIN LATERAL bound_schema_version(d.schema_fqid) bound
+         WHERE d.dataset_id = new.dataset_id AND d.schema_fqid IS NOT NULL)
   FROM jsonb_to_recordset($1) AS new (
     dataset_id uuid, effective_at timestamptz, run_id uuid, job_namespace text, job_name text,
     state text, started_at timestamptz, ended_at timestamptz, row_count bigint, byte_count bigint,
@@ -268,7 +271,8 @@ ON CONFLICT (tenant_id, dataset_id, effective_at, run_id) DO UPDATE SET
   row_count = excluded.row_count, byte_count = excluded.byte_count,
   file_count = excluded.file_count, source_watermark = excluded.source_watermark,
   source_watermark_origin = excluded.source_watermark_origin,
-  conflict = excluded.conflict, error_message = excluded.error_message
+  conflict = excluded.conflict, error_message = excluded.error_message,
+  schema_version = coalesce(log.schema_version, excluded.schema_version)
 )
 UPDATE dataset_refresh_state s SET
   status = new.status, last_success_at = new.last_success_at,

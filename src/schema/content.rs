@@ -10,12 +10,13 @@ use uuid::Uuid;
 
 use super::{
     model::{content::ContentHash, name::SchemaName},
-    repository::{self, Version, VersionKey, hash_of, name_of},
+    repository::{self, Record, Version, VersionKey, hash_of, name_of},
 };
 use crate::{
     auth::TenantId,
     cache::Fact,
     call::Call,
+    db::{TenantDb, TenantTx},
     error::{Error, Result},
     keys::Sealed,
 };
@@ -74,6 +75,70 @@ impl Fact for Known {
 #[derive(Debug)]
 pub struct Text(pub String);
 
+/// Who reads contents of a tenant, with what they refer to: a caller, or a task of the program's own.
+pub trait Reader: Sync {
+    /// Whose they are.
+    fn tenant(&self) -> &TenantId;
+
+    /// These schemas and versions; a missing or a foreign one is not in the answer.
+    fn versions(
+        &self,
+        keys: &[VersionKey],
+    ) -> impl Future<Output = Result<(Vec<Record>, Vec<Version>)>> + Send;
+
+    /// The content of a schema with this hash.
+    fn text(
+        &self,
+        schema: &SchemaName,
+        hash: ContentHash,
+    ) -> impl Future<Output = Result<Arc<Text>>> + Send;
+}
+
+async fn found(tx: &TenantTx, keys: &[VersionKey]) -> Result<(Vec<Record>, Vec<Version>)> {
+    let ids: Vec<_> = keys.iter().map(|key| key.schema_id).collect();
+    Ok((repository::by_ids(tx, &ids).await?, repository::versions_at(tx, keys).await?))
+}
+
+impl Reader for Call {
+    fn tenant(&self) -> &TenantId {
+        self.principal().tenant()
+    }
+
+    async fn versions(&self, keys: &[VersionKey]) -> Result<(Vec<Record>, Vec<Version>)> {
+        let tx = self.read().await?;
+        found(&tx, keys).await
+    }
+
+    async fn text(&self, schema: &SchemaName, hash: ContentHash) -> Result<Arc<Text>> {
+        get(self, schema, hash).await
+    }
+}
+
+/// What is kept of a tenant, as a task of the program's own reads it.
+#[derive(Debug, Clone, Copy)]
+pub struct Stored<'s> {
+    /// Its rows.
+    pub db: &'s TenantDb,
+    /// Its objects.
+    pub sealed: &'s Sealed,
+    /// Whose they are.
+    pub tenant: &'s TenantId,
+}
+
+impl Reader for Stored<'_> {
+    fn tenant(&self) -> &TenantId {
+        self.tenant
+    }
+
+    async fn versions(&self, keys: &[VersionKey]) -> Result<(Vec<Record>, Vec<Version>)> {
+        found(&self.db.read().await?, keys).await
+    }
+
+    async fn text(&self, schema: &SchemaName, hash: ContentHash) -> Result<Arc<Text>> {
+        Ok(Arc::new(Text(read(self.sealed, self.tenant, schema, &hash).await?)))
+    }
+}
+
 /// The content of a schema of the caller's tenant with this hash.
 ///
 /// # Errors
@@ -129,9 +194,9 @@ impl Whole {
 ///
 /// # Errors
 /// As [`get`].
-pub async fn whole(call: &Call, schema: &SchemaName, version: &Version) -> Result<Whole> {
-    let text = get(call, schema, hash_of(&version.content_hash)?).await?;
-    let references = resolve(call, repository::references_of(version)).await?.texts;
+pub async fn whole(reader: &impl Reader, schema: &SchemaName, version: &Version) -> Result<Whole> {
+    let text = reader.text(schema, hash_of(&version.content_hash)?).await?;
+    let references = resolve(reader, repository::references_of(version)).await?.texts;
     Ok(Whole { text, references })
 }
 
@@ -151,7 +216,10 @@ pub struct Resolved {
 /// # Errors
 /// [`Error::BadUserInput`] at `references` if two versions have one name, [`Error::LimitExceeded`],
 /// [`Error::NotFound`] for a missing or foreign one, or as [`get`].
-pub async fn resolve(call: &Call, references: Vec<(String, VersionKey)>) -> Result<Resolved> {
+pub async fn resolve(
+    reader: &impl Reader,
+    references: Vec<(String, VersionKey)>,
+) -> Result<Resolved> {
     let mut known: BTreeMap<String, VersionKey> = BTreeMap::new();
     let (mut resolved, mut next, mut bytes, mut first) = (Resolved::default(), references, 0, true);
     while !next.is_empty() {
@@ -173,8 +241,8 @@ pub async fn resolve(call: &Call, references: Vec<(String, VersionKey)>) -> Resu
             return Err(Error::LimitExceeded { limit: "references", maximum });
         }
         next = Vec::new();
-        for (name, schema, version) in read_versions(call, fresh).await? {
-            let text = get(call, &schema, hash_of(&version.content_hash)?).await?;
+        for (name, schema, version) in read_versions(reader, fresh).await? {
+            let text = reader.text(&schema, hash_of(&version.content_hash)?).await?;
             bytes += text.0.len();
             if bytes > MAX_REFERENCED_BYTES {
                 let maximum = MAX_REFERENCED_BYTES as u64;
@@ -195,24 +263,20 @@ pub async fn resolve(call: &Call, references: Vec<(String, VersionKey)>) -> Resu
 
 /// The versions with these keys, each with its schema's name.
 async fn read_versions(
-    call: &Call,
+    reader: &impl Reader,
     wanted: Vec<(String, VersionKey)>,
 ) -> Result<Vec<(String, SchemaName, Version)>> {
     if wanted.is_empty() {
         return Ok(Vec::new());
     }
     let keys: Vec<_> = wanted.iter().map(|(_, key)| *key).collect();
-    let ids: Vec<_> = keys.iter().map(|key| key.schema_id).collect();
-    let tx = call.read().await?;
-    let schemas = repository::by_ids(&tx, &ids).await?;
-    let versions = repository::versions_at(&tx, &keys).await?;
-    drop(tx);
+    let (schemas, versions) = reader.versions(&keys).await?;
     let found = wanted.into_iter().map(|(name, key)| {
         let schema = schemas.iter().find(|schema| schema.schema_id == key.schema_id);
         let schema = schema.ok_or(Error::NotFound("referenced schema"))?;
         let version = versions.iter().find(|version| repository::key_of(version) == key);
         let version = version.ok_or(Error::NotFound("referenced schema version"))?;
-        Ok((name, name_of(call.principal().tenant(), schema)?, version.clone()))
+        Ok((name, name_of(reader.tenant(), schema)?, version.clone()))
     });
     found.collect()
 }

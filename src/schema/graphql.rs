@@ -7,6 +7,7 @@ use async_graphql::{Context, Enum, ID, Object, SimpleObject};
 use chrono::{DateTime, Utc};
 use uuid::Uuid;
 
+pub(crate) use super::drift_graphql::{SchemaDrift, drift};
 use super::{
     command::is_reached,
     content,

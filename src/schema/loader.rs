@@ -5,6 +5,7 @@ use std::{collections::HashMap, sync::Arc};
 use uuid::Uuid;
 
 use super::{
+    drift_store,
     model::{
         lifecycle::State,
         name::{SchemaName, VersionName},
@@ -53,6 +54,23 @@ impl BatchRead for SchemaByName {
         let found = repository::by_names(tx, keys).await?;
         let named = |record: Record| ((record.domain.clone(), record.name.clone()), record.into());
         Ok(found.into_iter().map(named).collect())
+    }
+}
+
+/// What was found about what runs report, by dataset.
+#[derive(Debug)]
+pub struct DriftOf;
+
+/// The loader of what was found about what runs report, by dataset.
+pub type Drifts = Batched<DriftOf>;
+
+impl BatchRead for DriftOf {
+    type Key = Uuid;
+    type Value = drift_store::Record;
+
+    async fn read(tx: &TenantTx, keys: &[Uuid]) -> Result<HashMap<Uuid, drift_store::Record>> {
+        let found = drift_store::of(tx, keys).await?;
+        Ok(found.into_iter().map(|record| (record.dataset_id, record)).collect())
     }
 }
 

@@ -5,8 +5,11 @@ use std::time::Duration;
 use futures::FutureExt;
 use tokio_util::sync::CancellationToken;
 
-use super::{delivery::SchemaSink, expiry::Expirer};
-use crate::{clock::SharedClock, db::Db, lease, streaming::Streamer};
+use super::{delivery::SchemaSink, drift::DriftFinder, expiry::Expirer};
+use crate::{clock::SharedClock, db::Db, keys::Sealed, lease, streaming::Streamer};
+
+/// How often it is looked for drift: that is a question about every dataset that is bound to a schema.
+const DRIFT_EVERY: Duration = Duration::from_secs(30);
 
 /// All of it.
 #[derive(Debug, Clone)]
@@ -15,24 +18,32 @@ pub struct SchemaTasks {
     pub events: Streamer<SchemaSink>,
     /// Ends requests that nobody decided about.
     pub expirer: Expirer,
+    /// Compares what runs report with schemas.
+    pub drift: DriftFinder,
 }
 
 impl SchemaTasks {
-    /// Those of this database, which tell these.
+    /// Those of this database, with the contents that are kept there, which tell these.
     #[must_use]
-    pub fn new(db: &Db, clock: &SharedClock, sinks: Vec<SchemaSink>) -> Self {
+    pub fn new(db: &Db, clock: &SharedClock, sealed: Sealed, sinks: Vec<SchemaSink>) -> Self {
         let events = Streamer::new(db.clone(), clock.clone(), sinks);
-        Self { events, expirer: Expirer::new(db.clone(), clock.clone()) }
+        let expirer = Expirer::new(db.clone(), clock.clone());
+        Self { events, expirer, drift: DriftFinder::new(db.clone(), clock.clone(), sealed) }
     }
 
-    /// A pass of each every `every`, until `stop`; none waits for another.
+    /// A pass of each every `every`, and over drift every 30 s, until `stop`; none waits for another.
     pub async fn run(self, every: Duration, stop: CancellationToken) {
-        let Self { events, expirer } = self;
+        let Self { events, expirer, drift } = self;
         let expire = move || {
             let own = expirer.clone();
             async move { own.pass().await }.boxed()
         };
         let expiry = lease::repeat(every, stop.clone(), "no requests ended", expire);
-        tokio::join!(events.run(every, stop), expiry);
+        let compare = move || {
+            let own = drift.clone();
+            async move { own.pass().await }.boxed()
+        };
+        let drift = lease::repeat(DRIFT_EVERY, stop.clone(), "no schemas compared", compare);
+        tokio::join!(events.run(every, stop), expiry, drift);
     }
 }

@@ -63,6 +63,8 @@ mod rest;
 #[cfg(test)]
 mod retention;
 #[cfg(test)]
+mod schema_drift;
+#[cfg(test)]
 mod schema_events;
 #[cfg(test)]
 mod schemas;

@@ -110,7 +110,8 @@ fn nothing_looks_past_the_policies() {
                                     'tenants_with_checkpoints_due',
                                     'evidence_transaction_ahead',
                                     'tenants_with_schema_events_due', 'schema_figures',
-                                    'tenants_with_schema_transitions_due')",
+                                    'tenants_with_schema_transitions_due',
+                                    'tenants_with_schema_drift_due')",
         )
         .await;
         // A function of the owner's with a search path that others can put something into.

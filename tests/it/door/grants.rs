@@ -78,6 +78,9 @@ run_event drr_writer INSERT,SELECT
 run_event_batch drr_auditor SELECT
 run_event_batch drr_reader SELECT
 run_event_batch drr_writer DELETE,INSERT,SELECT
+schema_drift drr_auditor SELECT
+schema_drift drr_reader SELECT
+schema_drift drr_writer INSERT,SELECT,UPDATE
 schema_event drr_approver INSERT,SELECT
 schema_event drr_auditor SELECT
 schema_event drr_reader SELECT
@@ -156,12 +159,14 @@ fn the_privileges_are_these_and_no_other() {
                 "append_calls drr_ledger",
                 "append_events drr_ledger",
                 "append_events_again drr_ledger",
+                "bound_schema_version drr_writer",
                 "drop_audit_month drr_operator",
                 "drop_partitions drr_operator",
                 "ensure_partitions drr_operator",
                 "evidence_transaction_ahead drr_operator",
                 "find_idempotency_records drr_approver",
                 "find_idempotency_records drr_writer",
+                "schema_drift_due drr_writer",
                 "schema_figures drr_operator",
                 "tenants_listed drr_operator",
                 "tenants_with_audit_archives drr_operator",
@@ -172,6 +177,7 @@ fn the_privileges_are_these_and_no_other() {
                 "tenants_with_deliveries_due drr_operator",
                 "tenants_with_events_to_stream drr_operator",
                 "tenants_with_evidence_due drr_operator",
+                "tenants_with_schema_drift_due drr_operator",
                 "tenants_with_schema_events_due drr_operator",
                 "tenants_with_schema_transitions_due drr_operator",
             ]

@@ -88,6 +88,8 @@ INSERT INTO schema_registry (tenant_id, schema_id, domain, name, format, compati
   VALUES ('{t}', '{id}', 'sales', 'Order-{id}', 'AVRO', 'BACKWARD', 'STRICT', now(), 'somebody', now());
 INSERT INTO schema_version (tenant_id, schema_id, number, content_hash, canonical_hash, content_bytes, content_id, created_at, created_by, changed_at)
   SELECT '{t}', '{id}', 1, sha256(''), sha256(''), 1, count(*) + 1, now(), 'somebody', now() FROM schema_version WHERE tenant_id = '{t}';
+INSERT INTO schema_drift (tenant_id, dataset_id, schema_id, number, version_hash, reported_hash, observed_at, compared_at, differences)
+  VALUES ('{t}', '{id}', '{id}', 1, '', '', now(), now(), '[]');
 INSERT INTO schema_transition (tenant_id, transition_id, schema_id, number, kind, content_hash, requested_at, requested_by, expires_at, verdict, findings)
   VALUES ('{t}', '{id}', '{id}', 1, 'ACTIVATE', sha256(''), now(), 'somebody', now(), 'COMPATIBLE', '[]');
 INSERT INTO schema_event (tenant_id, sequence, event_id, event_type, schema_id, number, actor_id, correlation_id, occurred_at, data)

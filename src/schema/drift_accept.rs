@@ -1,0 +1,143 @@
+//! What a run reports, taken as what a schema is to say: a version is drafted of it, and put forward.
+
+use uuid::Uuid;
+
+use super::{
+    command::{self, Asked, Drafted, Registered, own_name},
+    drift_store,
+    governance::{self, Ended, Proposal},
+    model::{
+        compatibility::{Compatibility, Policy},
+        format::Format,
+        lifecycle::{Kind, Refused, State},
+        name::SchemaName,
+        observed::{self, NoDraft},
+    },
+    repository::{self, VersionKey},
+};
+use crate::{
+    auth::policy::Operation,
+    call::Call,
+    error::{Error, Result},
+};
+
+/// How that ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Accepted {
+    /// There is a version, and a request that it becomes active.
+    Proposed(VersionKey, Uuid),
+    /// There is a draft, and why it cannot be put forward.
+    Refused(VersionKey, Refused),
+    /// There is a version already that says so.
+    Same(VersionKey),
+    /// No run has reported any fields.
+    NothingReported,
+    /// The dataset is bound to no schema, and nobody says what a new one is to be called.
+    NameNeeded,
+    /// The dataset is bound to a schema already.
+    Bound,
+    /// Another schema has the name.
+    NameTaken,
+    /// The schema is written in something else than Avro: what is to change is a person's to write.
+    NotAvro,
+    /// Nothing can be made of what is reported: why.
+    NoDraft(NoDraft),
+}
+
+/// Drafts a version of the schema that a dataset is bound to of what was last reported of it, or registers a
+/// schema for a dataset that is bound to none; and asks that the version becomes active.
+///
+/// Each step is a change of its own, as if the caller did one after the other.
+///
+/// # Errors
+/// [`Error::Forbidden`], [`Error::NotFound`] for a missing or a foreign dataset or schema, what is wrong with what
+/// was asked, or what the database or the store answer.
+pub async fn accept(
+    call: &Call,
+    dataset_id: Result<Uuid>,
+    fqid: Option<String>,
+) -> Result<Accepted> {
+    call.authorize(Operation::SchemaDraft)?;
+    let dataset_id = dataset_id?;
+    call.record().about_dataset(dataset_id);
+    let tx = call.read().await?;
+    let reported = drift_store::last(&tx, dataset_id).await?.ok_or(Error::NotFound("dataset"))?;
+    drop(tx);
+    let Some(fields) = reported.fields else { return Ok(Accepted::NothingReported) };
+    let bound = reported.schema_fqid;
+    let (name, schema_id) = match (bound, fqid) {
+        (Some(_), Some(_)) => return Ok(Accepted::Bound),
+        (None, None) => return Ok(Accepted::NameNeeded),
+        (Some(bound), None) => {
+            let fqid = bound.split('@').next().unwrap_or_default();
+            let name = own_name(call, fqid, "datasetId").map_err(|_| Error::NotFound("schema"))?;
+            (name, None)
+        }
+        (None, Some(fqid)) => (own_name(call, &fqid, "schemaFqid")?, Some(fqid)),
+    };
+    let text = match observed::draft(&fields, &record_name(&name)) {
+        Ok(text) => text,
+        Err(NoDraft::NoFields) => return Ok(Accepted::NothingReported),
+        Err(why) => return Ok(Accepted::NoDraft(why)),
+    };
+    let schema_id = match schema_id {
+        None => {
+            let record = named(call, &name).await?;
+            if record.format != Format::Avro.as_str() {
+                return Ok(Accepted::NotAvro);
+            }
+            record.schema_id
+        }
+        Some(fqid) => match command::register(call, plain(fqid)).await? {
+            Registered::Done(id) => id,
+            Registered::NameTaken => return Ok(Accepted::NameTaken),
+        },
+    };
+    let key = match command::draft(call, Ok(schema_id), None, &text, Vec::new()).await? {
+        Drafted::Done(key) => key,
+        Drafted::Same(key) | Drafted::Frozen(key) if is_draft(call, key).await? => key,
+        Drafted::Same(key) | Drafted::Frozen(key) => return Ok(Accepted::Same(key)),
+    };
+    let proposal = Proposal {
+        kind: Kind::Activate,
+        reason: Some(format!("what runs report of dataset {dataset_id}")),
+        expires_at: None,
+        acknowledges_use: false,
+        supersedes: false,
+    };
+    Ok(match Box::pin(governance::propose(call, Ok(key), proposal)).await? {
+        Ended::Done { transition_id, .. } => Accepted::Proposed(key, transition_id),
+        Ended::Refused(refused) => Accepted::Refused(key, refused),
+    })
+}
+
+/// The name of the record: Avro's names have no `-`, and the draft sees to that.
+fn record_name(name: &SchemaName) -> String {
+    format!("{}.{}", name.domain(), name.name())
+}
+
+async fn named(call: &Call, name: &SchemaName) -> Result<repository::Record> {
+    let key = (name.domain().to_owned(), name.name().to_owned());
+    let tx = call.read().await?;
+    let found = repository::by_names(&tx, &[key]).await?.pop();
+    found.ok_or(Error::NotFound("schema"))
+}
+
+async fn is_draft(call: &Call, key: VersionKey) -> Result<bool> {
+    let tx = call.read().await?;
+    let found = repository::versions_at(&tx, &[key]).await?.pop();
+    Ok(found.is_some_and(|version| version.state == State::Draft.as_str()))
+}
+
+/// A schema of Avro about which nothing is said yet.
+const fn plain(fqid: String) -> Asked {
+    Asked {
+        fqid,
+        format: Format::Avro,
+        compatibility: Compatibility::Backward,
+        policy: Policy::Strict,
+        description: None,
+        owners: Vec::new(),
+        tags: Vec::new(),
+    }
+}
