@@ -173,7 +173,8 @@ fn each_call_leaves_its_event_and_is_for_whom_it_is_for() {
         let body = avro(&["id:long"]);
         let wrong = json!({ "schema": "{" });
         type Said = (&'static str, &'static str, &'static str);
-        let cases: Vec<(&str, Method, &str, Option<Value>, u16, Vec<Said>)> = vec![
+        type Case<'a> = (&'a str, Method, &'a str, Option<Value>, u16, Vec<Said>);
+        let cases: Vec<Case<'_>> = vec![
             (
                 &author,
                 Method::POST,
