@@ -137,9 +137,7 @@ pub(super) async fn run(common: &Common, arguments: &Arguments) -> Result<(), Fa
         }
         Action::Check(arguments) => check(arguments),
         Action::Compare(arguments) => compare(arguments),
-        Action::Verify(arguments) => {
-            stored(common, Kept::Checked(arguments, Stored::Verify)).await
-        }
+        Action::Verify(arguments) => stored(common, Kept::Checked(arguments, Stored::Verify)).await,
         Action::Revalidate(arguments) => {
             stored(common, Kept::Checked(arguments, Stored::Revalidate)).await
         }
@@ -169,11 +167,7 @@ async fn stored(common: &Common, what: Kept<'_>) -> Result<(), Failure> {
     result
 }
 
-async fn opened(
-    settings: &Settings,
-    database: &Database,
-    what: Kept<'_>,
-) -> Result<(), Failure> {
+async fn opened(settings: &Settings, database: &Database, what: Kept<'_>) -> Result<(), Failure> {
     let db = retain::opened(settings, database).await?;
     let result = match what {
         Kept::Checked(arguments, what) => {

@@ -3,6 +3,7 @@
 mod client;
 mod errors;
 mod isolation;
+mod rights;
 mod routes;
 
 use drr::auth::policy::Role;

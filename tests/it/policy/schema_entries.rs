@@ -103,6 +103,12 @@ pub const ENTRIES: &[Entry] = &[
         |world| json!({ "id": world.schemas.empty, "c": RECORD }),
     ),
     entry(
+        "Mutation.acceptSchemaDrift",
+        "schema.draft",
+        "mutation($id: ID!) { acceptSchemaDrift(input: { datasetId: $id }) { status } }",
+        |world| json!({ "id": world.kept }),
+    ),
+    entry(
         "Mutation.proposeSchemaTransition",
         "schema.propose",
         "mutation($id: ID!) { proposeSchemaTransition(input: { versionId: $id, kind: ACTIVATE }) { refused __typename } }",

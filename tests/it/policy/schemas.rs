@@ -3,8 +3,8 @@
 use drr::auth::policy::Role;
 use serde_json::{Value, json};
 
-use super::TENANT;
-use crate::app::TestApp;
+use super::{RUN, TENANT};
+use crate::{app::TestApp, smoke::run_event};
 
 pub const STANDING: &str = "tenant.acme.sales.Standing";
 const OPEN: &str = "tenant.acme.sales.Open";
@@ -80,6 +80,18 @@ impl Schemas {
         let bind = "mutation($id: ID!) { updateDataset(input: { id: $id, schemaFqid: \"tenant.acme.sales.Standing\" }) { status } }";
         let admin = app.token(TENANT, Role::TenantAdmin);
         app.data(&admin, bind, json!({ "id": dataset })).await;
+        // What runs report of it is something else.
+        let mut reported = run_event("COMPLETE", "2026-11-01T01:00:00Z", RUN, "kept");
+        reported["run"]["runId"] = "0190a000-0000-7000-8000-0000000001ff".into();
+        reported["outputs"][0]["facets"]["schema"] = json!({
+            "_producer": "https://producer.example",
+            "_schemaURL": "https://openlineage.io/spec/facets/1-1-1/SchemaDatasetFacet.json",
+            "fields": [{ "name": "a", "type": "bigint" }],
+        });
+        let writer = app.token(TENANT, Role::RuntimeWriter);
+        let (status, report) = app.lineage(&writer, &reported).await;
+        assert_eq!(status, 201, "{report:#}");
+        app.schemas().drift.pass().await.unwrap();
         open.truncate(3);
         let open: [String; 3] = open.try_into().unwrap();
         Self { standing, active, content_id, empty, draft, open }
