@@ -116,9 +116,10 @@ fn schema_sinks(settings: &Settings) -> Result<Vec<SchemaSink>, Failure> {
         &settings.schema_events;
     let mut sinks: Vec<_> = file.clone().map(SchemaSink::File).into_iter().collect();
     let webhook = webhook(named.as_ref(), "schema_events.webhook_secret")?;
-    sinks.extend(webhook.map(SchemaSink::Webhook));
+    sinks.extend(webhook.map(|webhook| SchemaSink::Webhook(webhook.into())));
     if let Some(url) = redis_url {
-        sinks.push(SchemaSink::Redis(RedisStreams::new(url.expose(), *redis_entries)?));
+        let streams = RedisStreams::new(url.expose(), *redis_entries)?;
+        sinks.push(SchemaSink::Redis(streams.into()));
     }
     Ok(sinks)
 }

@@ -56,7 +56,7 @@ use crate::{
     },
     schema::{
         drift_graphql::SchemaDriftMutation,
-        loader::{LatestVersions, NamedSchemas, Schemas, Versions},
+        loader::{Drifts, LatestVersions, NamedSchemas, Schemas, Versions},
         mutation::SchemaMutation,
         query::{SchemaQuery, SchemaSubscription},
     },
@@ -154,6 +154,7 @@ pub fn with_call(request: Request, call: Call) -> Request {
         .data(NamedSchemas::new(&call))
         .data(Versions::new(&call))
         .data(LatestVersions::new(&call))
+        .data(Drifts::new(&call))
         .data(call)
 }
 

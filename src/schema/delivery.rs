@@ -35,9 +35,9 @@ pub enum SchemaSink {
     /// A file, a line for each event.
     File(PathBuf),
     /// A webhook, a request for each event.
-    Webhook(Webhook),
+    Webhook(Box<Webhook>),
     /// Streams of Redis, one for each tenant.
-    Redis(RedisStreams),
+    Redis(Box<RedisStreams>),
 }
 
 /// Their names.

@@ -57,6 +57,7 @@ mod policy;
 mod program;
 #[cfg(test)]
 mod readme;
+#[cfg(test)]
 mod registry;
 #[cfg(test)]
 mod rest;

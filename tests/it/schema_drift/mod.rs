@@ -5,9 +5,8 @@ mod found;
 mod real;
 mod runs;
 
-use drr::{auth::policy::Role, schema::drift::Compared};
+use drr::{auth::policy::Role, clock::Clock, schema::drift::Compared};
 use serde_json::{Value, json};
-use uuid::Uuid;
 
 use crate::{
     graph::{Graph, TENANT, string, text},
@@ -35,7 +34,7 @@ pub async fn report(graph: &Graph, dataset: &str, fields: &[(&str, &str)]) -> St
     graph.clock.advance(chrono::TimeDelta::seconds(1));
     let fields: Vec<Value> =
         fields.iter().map(|(name, kind)| json!({ "name": name, "type": kind })).collect();
-    let id = Uuid::new_v4().to_string();
+    let id = graph.clock.new_id().to_string();
     let event = json!({
         "eventType": "COMPLETE", "eventTime": text(graph.now()), "producer": "https://producer.example",
         "schemaURL": "https://openlineage.io/spec/2-0-2/OpenLineage.json#/$defs/RunEvent",

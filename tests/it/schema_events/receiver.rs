@@ -83,7 +83,7 @@ impl Receiver {
     }
 }
 
-pub fn webhook(address: &str) -> Webhook {
+pub fn webhook(address: &str) -> Box<Webhook> {
     let secret = SigningSecret::parse(&format!("whsec_{}", STANDARD.encode(SECRET))).unwrap();
-    Webhook::new(&format!("http://{address}/hook"), secret).unwrap()
+    Box::new(Webhook::new(&format!("http://{address}/hook"), secret).unwrap())
 }

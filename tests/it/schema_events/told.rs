@@ -147,7 +147,7 @@ fn redis_has_each_event_once_under_its_number_however_often_it_is_told() {
     run(async {
         let Some(mut redis) = Redis::start().await else { return };
         let streams = RedisStreams::new(&redis.url, None).unwrap();
-        let sinks = vec![SchemaSink::Redis(streams)];
+        let sinks = vec![SchemaSink::Redis(streams.into())];
         let graph = start(|assembly| assembly.schemas.sinks = sinks).await;
         let own = Registry::new(&graph);
         let pass = async || graph.app.schemas().events.pass().await.unwrap();
@@ -209,7 +209,7 @@ fn a_stream_of_redis_keeps_about_as_many_as_it_is_told_to() {
     run(async {
         let Some(redis) = Redis::start().await else { return };
         let streams = RedisStreams::new(&redis.url, Some(100)).unwrap();
-        let sinks = vec![SchemaSink::Redis(streams)];
+        let sinks = vec![SchemaSink::Redis(streams.into())];
         let graph = start(|assembly| assembly.schemas.sinks = sinks).await;
         let mut admin = graph.app.admin().await;
         script(
