@@ -46,6 +46,7 @@ use drr::{
         model::{Event as Reported, RunFold},
         openlineage::{self, ParseLimits},
     },
+    schema::model::format::{Format, Schema},
 };
 use futures::FutureExt;
 use serde_json::{Value, json};
@@ -332,11 +333,63 @@ fn documents(criterion: &mut Criterion) {
     group.finish();
 }
 
+/// A schema of so many fields in a format, with one more than it had.
+fn wide(format: Format, fields: usize) -> String {
+    let kinds = ["string", "long", "double"];
+    match format {
+        Format::Avro => {
+            let field = |at: usize| {
+                let kind = kinds[at % 3];
+                json!({ "name": format!("f{at}"), "type": ["null", kind], "default": null })
+            };
+            let fields: Vec<_> = (0..fields).map(field).collect();
+            json!({ "type": "record", "name": "R", "fields": fields }).to_string()
+        }
+        Format::Json => {
+            let field = |at: usize| {
+                (format!("f{at}"), json!({ "type": ["string", "integer", "number"][at % 3] }))
+            };
+            let fields: serde_json::Map<String, Value> = (0..fields).map(field).collect();
+            json!({ "type": "object", "properties": fields }).to_string()
+        }
+        Format::Protobuf => {
+            let field = |at: usize| {
+                format!("{} f{at} = {};", ["string", "int64", "double"][at % 3], at + 1)
+            };
+            let fields: String = (0..fields).map(field).collect();
+            format!("syntax = \"proto3\"; message R {{ {fields} }}")
+        }
+    }
+}
+
+/// Comparing a schema of 200 fields with the version before it both ways, texts read; against reading its text.
+fn schemas(criterion: &mut Criterion) {
+    for format in [Format::Avro, Format::Json, Format::Protobuf] {
+        let mut group = criterion.benchmark_group(format!("{format} schema of 200 fields"));
+        let (old, new) = (wide(format, 199), wide(format, 200));
+        let read = |text: &str| Schema::parse(format, text, &[]).unwrap();
+        group.bench_function("read and compared both ways", |bencher| {
+            bencher.iter(|| {
+                let (old, new) = (read(black_box(&old)), read(black_box(&new)));
+                (new.reads(&old).unwrap(), old.reads(&new).unwrap())
+            });
+        });
+        let (one, other) = (read(&old), read(&new));
+        group.bench_function("compared one way", |bencher| {
+            bencher.iter(|| black_box(&other).reads(black_box(&one)).unwrap());
+        });
+        group.bench_function("limit: bytes hashed", |bencher| {
+            bencher.iter(|| digest::digest(&digest::SHA256, black_box(new.as_bytes())));
+        });
+        group.finish();
+    }
+}
+
 criterion_group! {
     name = pure;
     config = Criterion::default()
         .warm_up_time(Duration::from_secs(1))
         .measurement_time(Duration::from_secs(2));
-    targets = freshness, reports, evidence, tokens, answers, documents
+    targets = freshness, reports, evidence, tokens, answers, documents, schemas
 }
 criterion_main!(pure);

@@ -56,6 +56,9 @@ pub enum TelemetryError {
 pub fn init_log(settings: &Log) -> Result<(), TelemetryError> {
     let filter =
         EnvFilter::try_new(&settings.filter).map_err(|error| TelemetryError::Log(error.into()))?;
+    // It logs what is odd about schemas that callers send: they are told so themselves.
+    let avro = "apache_avro=off".parse().map_err(|error| TelemetryError::Log(Box::new(error)))?;
+    let filter = filter.add_directive(avro);
     let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
     match settings.format {
         LogFormat::Json => builder.fmt_fields(Members).event_format(FlatJson).try_init(),
@@ -110,6 +113,8 @@ fn describe() {
     describe_counter!(GRAPHQL_DOCUMENTS, "GraphQL documents, by how they were found or refused.");
     describe_gauge!(HTTP_CONNECTIONS, "Open connections.");
     describe_counter!("drr_db_transactions_total", "Transactions begun for callers.");
+    describe_counter!("drr_schema_transitions_total", "What became of requests for transitions.");
+    describe_counter!("drr_schema_payloads_total", "Payloads judged by a schema, by result.");
     describe_counter!("drr_db_statements_total", "Statements run in them.");
     describe_counter!(
         "drr_db_cancelled_statements_total",

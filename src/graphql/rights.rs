@@ -104,6 +104,7 @@ pub const NEEDS: &[(&str, &[Operation])] = &[
     ("Schema.latest", &[Operation::SchemaRead]),
     ("SchemaDiff.from", &[Operation::SchemaRead]),
     ("SchemaDiff.to", &[Operation::SchemaRead]),
+    ("SchemaDrift.version", &[Operation::SchemaRead]),
     ("SchemaEvent.schema", &[Operation::SchemaRead]),
     ("SchemaEvent.version", &[Operation::SchemaRead]),
     ("SchemaFieldStep.version", &[Operation::SchemaRead]),

@@ -1,10 +1,11 @@
 //! What a run reports, taken as what a schema is to say: a version is drafted of it, and put forward.
 
+use serde_json::Value;
 use uuid::Uuid;
 
 use super::{
     command::{self, Asked, Drafted, Registered, own_name},
-    drift_store,
+    content, drift_store,
     governance::{self, Ended, Proposal},
     model::{
         compatibility::{Compatibility, Policy},
@@ -75,7 +76,12 @@ pub async fn accept(
         }
         (None, Some(fqid)) => (own_name(call, &fqid, "schemaFqid")?, Some(fqid)),
     };
-    let text = match observed::draft(&fields, &record_name(&name)) {
+    let of_record = match schema_id {
+        Some(_) => record_name(&name),
+        // Readers find a record by its name: it keeps the one that it has.
+        None => known_name(call, &name).await?.unwrap_or_else(|| record_name(&name)),
+    };
+    let text = match observed::draft(&fields, &of_record) {
         Ok(text) => text,
         Err(NoDraft::NoFields) => return Ok(Accepted::NothingReported),
         Err(why) => return Ok(Accepted::NoDraft(why)),
@@ -114,6 +120,24 @@ pub async fn accept(
 /// The name of the record: Avro's names have no `-`, and the draft sees to that.
 fn record_name(name: &SchemaName) -> String {
     format!("{}.{}", name.domain(), name.name())
+}
+
+/// The name of the record that the latest active version of a schema of Avro is.
+async fn known_name(call: &Call, name: &SchemaName) -> Result<Option<String>> {
+    let record = named(call, name).await?;
+    let tx = call.read().await?;
+    let latest = repository::latest_active(&tx, &[record.schema_id]).await?.pop();
+    drop(tx);
+    let Some(latest) = latest.filter(|_| record.format == Format::Avro.as_str()) else {
+        return Ok(None);
+    };
+    let text = content::get(call, name, repository::hash_of(&latest.content_hash)?).await?;
+    let schema: Value = serde_json::from_str(&text.0).map_err(Error::internal)?;
+    let text = |member: &str| schema.get(member).and_then(Value::as_str);
+    Ok(text("name").map(|own| match text("namespace") {
+        Some(namespace) => format!("{namespace}.{own}"),
+        None => own.to_owned(),
+    }))
 }
 
 async fn named(call: &Call, name: &SchemaName) -> Result<repository::Record> {

@@ -382,6 +382,9 @@ pub async fn decide(call: &Call, transition_id: Result<Uuid>, ruling: Ruling) ->
             Ok(outcome) => outcome,
             Err(refused) => return refusal(operation, refused, now.resource()?),
         };
+        let (kind, status) = (request.kind.as_str(), outcome.status.as_str());
+        let labels = [("kind", kind), ("status", status)];
+        metrics::counter!("drr_schema_transitions_total", &labels).increment(1);
         let judged = Judged { verdict: compared.verdict, standing };
         let judged = (outcome.status != Status::Withdrawn).then_some(judged);
         let told = (outcome.status, outcome.reason);

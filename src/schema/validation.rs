@@ -179,6 +179,10 @@ pub async fn payloads(call: &Call, version: &str, payloads: Vec<String>) -> Resu
     });
     trail::change(call, operation, None, prepare, async |tx, (judged, record, subject, version)| {
         let invalid = judged.iter().filter(|violations| !violations.is_empty()).count();
+        for (result, count) in [("valid", judged.len() - invalid), ("invalid", invalid)] {
+            let labels = [("result", result)];
+            metrics::counter!("drr_schema_payloads_total", &labels).increment(count as u64);
+        }
         let data = json!({
             "schema": subject.name.to_string(), "contentHash": hex::encode(&version.content_hash),
             "payloads": judged.len(), "invalid": invalid,

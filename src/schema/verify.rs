@@ -138,7 +138,8 @@ struct Decided {
 
 // A decision that the trail does not tell of any more is in an archive: that is told by how old it is.
 const DECIDED: &str = "
-SELECT e.resource, (e.transaction_id, e.sequence) <= (h.last_transaction, h.last_sequence) AS sequenced
+SELECT e.resource, coalesce((e.transaction_id, e.sequence) <= (h.last_transaction, h.last_sequence), false)
+         AS sequenced
   FROM audit_event e LEFT JOIN evidence_head h USING (tenant_id)
  WHERE e.class = 'SCHEMA' AND e.result = 'SUCCESS' AND e.resource IS NOT NULL
    AND e.action IN ('schema_transition.decide', 'schema_transition.settle')";

@@ -119,7 +119,7 @@ pub const ENTRIES: &[Entry] = &[
         "Mutation.proposeSchemaTransition",
         "schema.settle",
         "mutation($id: ID!) { proposeSchemaTransition(input: { versionId: $id, kind: DEPRECATE }) { refused __typename } }",
-        |world| json!({ "id": world.schemas.active }),
+        |world| json!({ "id": world.schemas.settled }),
     ),
     entry(
         "Mutation.withdrawSchemaTransition",

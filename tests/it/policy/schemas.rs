@@ -20,6 +20,8 @@ pub struct Schemas {
     pub standing: String,
     /// The id of its version, which is ACTIVE.
     pub active: String,
+    /// The id of a version of another schema like it.
+    pub settled: String,
     /// The number that clients of Confluent's registry know it by.
     pub content_id: i64,
     /// The id of a schema without versions.
@@ -35,8 +37,9 @@ impl Schemas {
     pub fn ids(&self) -> Vec<&str> {
         let schemas = [self.standing.as_str(), self.empty.as_str()];
         // The id of a version is the schema's with a number.
-        let draft = self.draft.split('@').take(1);
-        schemas.into_iter().chain(draft).chain(self.open.iter().map(String::as_str)).collect()
+        let versions = [&self.draft, &self.settled];
+        let versions = versions.into_iter().filter_map(|id| id.split('@').next());
+        schemas.into_iter().chain(versions).chain(self.open.iter().map(String::as_str)).collect()
     }
 
     pub async fn of(app: &TestApp, dataset: &str) -> Self {
@@ -60,6 +63,10 @@ impl Schemas {
         let read = app.data(&author, read, json!({ "n": format!("{STANDING}@1") })).await;
         let content_id = read["schemaVersion"]["contentId"].as_i64().unwrap();
 
+        let other = register(app, &author, "tenant.acme.sales.Settled").await;
+        let settled = draft(app, &author, &other, RECORD, json!([])).await;
+        app.data(&approver, stand, json!({ "id": other })).await;
+        propose(app, &author, &settled).await;
         let empty = register(app, &author, OPEN).await;
         let mut open = Vec::new();
         for name in ["a", "b", "c", "d"] {
@@ -77,7 +84,7 @@ impl Schemas {
         propose(app, &author, &broken).await;
         let schema = register(app, &author, "tenant.acme.sales.Draft").await;
         let draft = draft(app, &author, &schema, RECORD, json!([])).await;
-        let bind = "mutation($id: ID!) { updateDataset(input: { id: $id, schemaFqid: \"tenant.acme.sales.Standing\" }) { status } }";
+        let bind = "mutation($id: ID!) { updateDataset(input: { id: $id, schemaFqid: \"tenant.acme.sales.Standing@1\" }) { status } }";
         let admin = app.token(TENANT, Role::TenantAdmin);
         app.data(&admin, bind, json!({ "id": dataset })).await;
         // What runs report of it is something else.
@@ -94,7 +101,7 @@ impl Schemas {
         app.schemas().drift.pass().await.unwrap();
         open.truncate(3);
         let open: [String; 3] = open.try_into().unwrap();
-        Self { standing, active, content_id, empty, draft, open }
+        Self { standing, active, settled, content_id, empty, draft, open }
     }
 }
 

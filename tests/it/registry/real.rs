@@ -74,7 +74,7 @@ const ALL: [Large; 3] = [
         refers: "example/address.proto",
         address: "syntax = \"proto3\"; package example; message Address { string street = 1; }",
         text: protobuf,
-        path: |at| format!("example.Order.f{at}"),
+        path: |at| format!("Order.f{at}"),
     },
 ];
 

@@ -77,7 +77,7 @@ fn what_is_stored_is_checked_and_what_was_tampered_with_is_named() {
             ),
         ];
         for (statement, fault) in cases {
-            let backup = "CREATE TABLE kept_v AS TABLE schema_version; CREATE TABLE kept_t AS TABLE schema_transition";
+            let backup = "CREATE TEMP TABLE kept_v AS TABLE schema_version; CREATE TEMP TABLE kept_t AS TABLE schema_transition";
             let sql = format!(
                 "SET search_path = storage_drr; SET session_replication_role = replica; {backup};
                  ALTER TABLE schema_transition DROP CONSTRAINT IF EXISTS schema_transition_check1; {statement}"
