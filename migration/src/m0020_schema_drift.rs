@@ -38,6 +38,8 @@ GRANT SELECT ON schema_drift TO {reader}, {writer}, {auditor};
 GRANT INSERT, UPDATE ON schema_drift TO {writer};
 -- The full name of the version, with its number.
 ALTER TABLE dataset_run_log ADD COLUMN schema_version text COLLATE \"C\";
+CREATE INDEX dataset_run_log_by_schema_version
+  ON dataset_run_log (tenant_id, schema_version, effective_at, run_id) WHERE schema_version IS NOT NULL;
 ";
 
 const FUNCTIONS: &str = "

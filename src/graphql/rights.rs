@@ -113,6 +113,7 @@ pub const NEEDS: &[(&str, &[Operation])] = &[
     ("SchemaUsage.datasets", &[Operation::DatasetRead]),
     ("SchemaUsage.referring", &[Operation::SchemaRead]),
     ("SchemaVersion", &[Operation::SchemaRead]),
+    ("SchemaVersion.runs", &[Operation::RunRead]),
     ("SchemaVersion.schema", &[Operation::SchemaRead]),
     ("SchemaVersion.transitions", &[Operation::SchemaTransitionRead]),
     ("Subscription.breaches", &[Operation::BreachRead]),

@@ -11,7 +11,7 @@ pub use super::{
 use super::{
     loader::{LogsOfRuns, RunPage, RunPages, Runs, States},
     model,
-    repository::{LogRow, Run, RunPosition, State},
+    repository::{self, LogRow, Run, RunPosition, State},
 };
 use crate::{
     auth::policy::Operation,
@@ -311,6 +311,18 @@ pub(crate) async fn runs(
         (RunPosition { effective_at: row.effective_at, run_id: row.run_id }, DatasetRun(row))
     });
     Ok(page.connection(nodes))
+}
+
+/// The latest runs that wrote a dataset by this version of a schema.
+pub(crate) async fn runs_by_version(
+    context: &Context<'_>,
+    name: &str,
+    limit: u32,
+) -> Result<Vec<DatasetRun>> {
+    let call = call(context)?;
+    call.authorize(Operation::RunRead)?;
+    let rows = repository::of_schema_version(&*call.read().await?, name, limit).await?;
+    Ok(rows.into_iter().map(DatasetRun).collect())
 }
 
 /// A run of a job: the fold of its events.

@@ -45,6 +45,18 @@ pub async fn log_of_runs(tx: &TenantTx, runs: &[Uuid]) -> Result<Vec<LogRow>> {
     Ok(tx.query_sql(LOG_OF_RUNS, [runs.to_vec().into()]).await?)
 }
 
+const OF_VERSION: &str = "
+SELECT * FROM dataset_run_log WHERE schema_version = $1
+ ORDER BY effective_at DESC, run_id DESC LIMIT $2";
+
+/// The latest rows of datasets that were bound to this version of a schema when their run was recorded.
+///
+/// # Errors
+/// Whatever the database answers.
+pub async fn of_schema_version(tx: &TenantTx, name: &str, limit: u32) -> Result<Vec<LogRow>> {
+    Ok(tx.query_sql(OF_VERSION, [name.into(), i64::from(limit).into()]).await?)
+}
+
 /// Where a page of runs goes on: the last run before it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct RunPosition {

@@ -37,6 +37,7 @@ use crate::{
         shared,
         subscription::cursor,
     },
+    refresh::graphql::{self as refresh, DatasetRun},
 };
 
 /// What a schema is written in.
@@ -118,6 +119,9 @@ pub enum SchemaVerdict {
     /// Some value cannot be read.
     Incompatible,
 }
+
+/// The most runs of a version that are told.
+const MAX_RUNS: u32 = 50;
 
 /// A schema: a name in the tenant's namespace, and what its versions have in common.
 #[derive(Debug, Clone)]
@@ -491,6 +495,14 @@ impl SchemaVersion {
     /// When it was last written or moved on.
     async fn changed_at(&self) -> DateTime<Utc> {
         self.version.changed_at
+    }
+
+    /// The latest runs that wrote a dataset which was bound to it when they were recorded: 50 at most.
+    #[graphql(directive = Cost::apply(LOG), directive = ListSize::apply(about(50)))]
+    async fn runs(&self, context: &Context<'_>) -> Result<Vec<DatasetRun>> {
+        let schema = self.schema.subject(context)?.name;
+        let name = format!("{schema}@{}", self.version.number);
+        refresh::runs_by_version(context, &name, MAX_RUNS).await
     }
 
     /// What was asked for it and decided about it, the earliest first: at most 200.

@@ -3,15 +3,15 @@
 //!
 //! A call sees what its token is for; this sees all of a tenant, and is for who operates the service.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap};
 
 use uuid::Uuid;
 
 use super::{
     command,
-    content::{self, MAX_REFERENCES, Text, Whole},
+    content::{self, Reader, Stored, Whole},
     model::{lifecycle::State, verdict::Verdict},
-    repository::{Record, Transition, Version, VersionKey, hash_of, name_of, references_of},
+    repository::{Record, Transition, Version, hash_of, name_of, references_of},
     verdicts::{self, Subject},
 };
 use crate::{
@@ -42,68 +42,56 @@ pub struct Checked {
 }
 
 /// All schemas and versions of a tenant, and what was decided about these.
-struct Shelf {
-    tenant: TenantId,
-    sealed: Sealed,
+struct Shelf<'s> {
+    stored: Stored<'s>,
     schemas: HashMap<Uuid, Record>,
     versions: BTreeMap<(Uuid, i32), Version>,
-    approved: Vec<Transition>,
+    /// The approvals by which versions came into use.
+    approved: HashMap<(Uuid, i32), Vec<Transition>>,
 }
 
 const SCHEMAS: &str = "SELECT * FROM schema_registry";
 const VERSIONS: &str = "SELECT * FROM schema_version ORDER BY schema_id, number";
-const APPROVED: &str = "SELECT * FROM schema_transition WHERE status = 'APPROVED'";
+const APPROVED: &str =
+    "SELECT * FROM schema_transition WHERE status = 'APPROVED' AND kind = 'ACTIVATE'";
 
-impl Shelf {
-    async fn read(tx: &TenantTx, tenant: &TenantId, sealed: &Sealed) -> Result<Self> {
+impl<'s> Shelf<'s> {
+    async fn read(tx: &TenantTx, stored: Stored<'s>) -> Result<Self> {
         let schemas: Vec<Record> = tx.query_sql(SCHEMAS, []).await?;
         let versions: Vec<Version> = tx.query_sql(VERSIONS, []).await?;
+        let mut approved: HashMap<_, Vec<Transition>> = HashMap::new();
+        for asked in tx.query_sql::<Transition>(APPROVED, []).await? {
+            approved.entry((asked.schema_id, asked.number)).or_default().push(asked);
+        }
         Ok(Self {
-            tenant: tenant.clone(),
-            sealed: sealed.clone(),
+            stored,
             schemas: schemas.into_iter().map(|record| (record.schema_id, record)).collect(),
             versions: versions.into_iter().map(|of| ((of.schema_id, of.number), of)).collect(),
-            approved: tx.query_sql(APPROVED, []).await?,
+            approved,
         })
     }
 
     fn subject(&self, version: &Version) -> Result<Subject> {
         let record = self.schemas.get(&version.schema_id);
-        Subject::of(&self.tenant, record.ok_or_else(|| Error::internal("its schema is gone"))?)
+        Subject::of(
+            self.stored.tenant,
+            record.ok_or_else(|| Error::internal("its schema is gone"))?,
+        )
     }
 
     fn name(&self, version: &Version) -> String {
         let record = self.schemas.get(&version.schema_id);
-        let name = record.and_then(|record| name_of(&self.tenant, record).ok());
+        let name = record.and_then(|record| name_of(self.stored.tenant, record).ok());
         let name = name.map_or_else(|| version.schema_id.to_string(), |name| name.to_string());
         format!("{name}@{}", version.number)
     }
 
-    async fn text(&self, version: &Version) -> Result<String> {
-        let name = self.subject(version)?.name;
-        content::read(&self.sealed, &self.tenant, &name, &hash_of(&version.content_hash)?).await
-    }
-
     /// What a version says, with all that it refers to, and the canonical hashes of that.
     async fn whole(&self, version: &Version) -> Result<(Whole, Vec<(String, Vec<u8>)>)> {
-        let text = Text(self.text(version).await?).into();
-        let (mut references, mut canonical) = (Vec::new(), Vec::new());
-        let (mut known, mut next) = (HashSet::new(), references_of(version));
-        while let Some((name, VersionKey { schema_id, number })) = next.pop() {
-            if !known.insert(name.clone()) {
-                continue;
-            }
-            let other = self.versions.get(&(schema_id, number));
-            let other = other.ok_or_else(|| Error::internal("what it refers to is gone"))?;
-            if known.len() > MAX_REFERENCES {
-                return Err(Error::internal("it refers to more than it may"));
-            }
-            next.extend(references_of(other));
-            references.push((name.clone(), self.text(other).await?));
-            canonical.push((name, other.canonical_hash.clone()));
-        }
-        canonical.sort();
-        Ok((Whole { text, references }, canonical))
+        let name = self.subject(version)?.name;
+        let text = self.stored.text(&name, hash_of(&version.content_hash)?).await?;
+        let resolved = content::resolve(&self.stored, references_of(version)).await?;
+        Ok((Whole { text, references: resolved.texts }, resolved.canonical))
     }
 
     /// Checks what a version says against its hashes.
@@ -121,10 +109,8 @@ impl Shelf {
 
     /// The approval by which a version came into use.
     fn approval(&self, version: &Version) -> Option<&Transition> {
-        self.approved.iter().find(|asked| {
-            asked.kind == "ACTIVATE"
-                && (asked.schema_id, asked.number) == (version.schema_id, version.number)
-                && asked.content_hash == version.content_hash
+        self.approved.get(&(version.schema_id, version.number))?.iter().find(|asked| {
+            asked.content_hash == version.content_hash
                 && asked.decided_by.as_ref().is_some_and(|by| *by != asked.requested_by)
         })
     }
@@ -161,10 +147,11 @@ pub async fn verify(
     sealed: &Sealed,
     kept_since: chrono::DateTime<chrono::Utc>,
 ) -> Result<(Checked, Vec<Fault>)> {
+    let stored = Stored { db, sealed, tenant };
     let (shelf, decided) = {
         let tx = db.read_trail().await?;
         let decided: Vec<Decided> = tx.query_sql(DECIDED, []).await?;
-        (Shelf::read(&tx, tenant, sealed).await?, decided)
+        (Shelf::read(&tx, stored).await?, decided)
     };
     let decided: HashMap<_, _> =
         decided.into_iter().map(|event| (event.resource, event.sequenced)).collect();
@@ -208,9 +195,10 @@ pub async fn revalidate(
     tenant: &TenantId,
     sealed: &Sealed,
 ) -> Result<(u64, Vec<Fault>)> {
+    let stored = Stored { db, sealed, tenant };
     let shelf = {
         let tx = db.read_trail().await?;
-        Shelf::read(&tx, tenant, sealed).await?
+        Shelf::read(&tx, stored).await?
     };
     let (mut count, mut faults) = (0, Vec::new());
     for version in shelf.versions.values().filter(|version| version.state == "ACTIVE") {
@@ -231,7 +219,7 @@ pub async fn revalidate(
     Ok((count, faults))
 }
 
-impl Shelf {
+impl Shelf<'_> {
     /// How a version compares with those before it that are in use.
     async fn verdict(&self, version: &Version) -> Result<Verdict> {
         let subject = self.subject(version)?;

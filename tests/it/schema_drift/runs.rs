@@ -43,5 +43,14 @@ fn a_run_keeps_the_version_that_its_dataset_was_bound_to_when_it_was_recorded() 
         let mut seen = versions(&graph).await;
         seen.sort_by_key(Value::to_string);
         assert_eq!(seen, [json!(1), json!(1), json!(2), Value::Null]);
+        // And a version knows the runs.
+        let runs =
+            "query($n: String!) { schemaVersion(name: $n) { runs { runId dataset { name } } } }";
+        for (number, count) in [(1, 2), (2, 1), (3, 0)] {
+            let name = json!({ "n": format!("{SCHEMA}@{number}") });
+            let told = graph.app.data(&graph.token(Role::TenantAdmin), runs, name).await;
+            let told = told["schemaVersion"]["runs"].as_array().map_or(0, Vec::len);
+            assert_eq!(told, count, "{number}");
+        }
     });
 }
