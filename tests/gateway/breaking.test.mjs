@@ -20,7 +20,7 @@ test("what breaks is found, in this very schema", () => {
   for (const [from, to, found] of [
     ["\turn: String!", "\tname_: String!", "Dataset.urn was removed."],
     ["\tversion: BigInt!", "\tversion: BigInt", "Dataset.version changed type from BigInt! to BigInt."],
-    ["\tNAME_TAKEN\n", "\tTAKEN\n", "NAME_TAKEN was removed from enum type RegisterDatasetStatus."],
+    ["\tWORST_FIRST\n", "\tWORST\n", "WORST_FIRST was removed from enum type DatasetOrder."],
     ['type Dataset @key(fields: "id") @key(fields: "namespace name")', 'type Dataset @key(fields: "id")', "Dataset lost @key namespace name."],
     ["type PageInfo @shareable", "type PageInfo", "PageInfo is not @shareable any more."],
     ["\n\tdataset(", "\n\tdatasetById(", "Query.dataset was removed."],
