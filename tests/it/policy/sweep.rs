@@ -313,7 +313,15 @@ async fn explore(world: &World, types: &Types, matrix: &Matrix) -> Vec<Case> {
                     ahead.push((behind.to_owned(), further));
                 }
             }
-            found.entry(object).or_insert(way);
+            // What is of schemas is gone to by their own entries: there is who may read them and no dataset.
+            let of_schemas = |entry: &Entry| entry.operation.starts_with("schema.");
+            let nearer = object.starts_with("Schema") && of_schemas(entry) && !entry.changes();
+            match found.get(&object) {
+                Some(known) if !nearer || of_schemas(known.entry) => {}
+                _ => {
+                    found.insert(object, way);
+                }
+            }
         }
     }
     for (object, fields) in types.0.iter().filter(|(name, _)| !is_root(name)) {
