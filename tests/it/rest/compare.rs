@@ -21,11 +21,15 @@ use crate::{
 };
 
 /// What has an address of its own in REST, or is another way to the same.
-const APART: [(&str, &str); 10] = [
+const APART: [(&str, &str); 14] = [
     ("AuditEvent", "dataset"),
     ("Dataset", "freshnessPolicies"),
     ("Dataset", "externalVerdicts"),
     ("Dataset", "rootCauses"),
+    ("Dataset", "schema"),
+    ("Dataset", "schemaDrift"),
+    ("Dataset", "schemaVersion"),
+    ("DatasetRun", "schemaVersion"),
     ("Freshness", "policy"),
     ("Freshness", "decidedBy"),
     ("DatasetRun", "run"),
