@@ -48,13 +48,13 @@ impl Schemas {
         let address = register(app, &author, "tenant.acme.sales.Address").await;
         let text =
             r#"{"type":"record","name":"Address","fields":[{"name":"street","type":"string"}]}"#;
-        let version = draft(app, &author, &address, text, json!([])).await;
+        let version = draft_of(app, &author, &address, text, json!([])).await;
         let asked = propose(app, &author, &version).await;
         approve(app, &approver, &asked).await;
 
         let standing = register(app, &author, STANDING).await;
         let refers = json!([{ "name": "Address", "version": "tenant.acme.sales.Address@1" }]);
-        let active = draft(app, &author, &standing, TEXT, refers).await;
+        let active = draft_of(app, &author, &standing, TEXT, refers).await;
         let stand = "mutation($id: ID!) { setSchemaStanding(input: { schemaId: $id, agrees: true }) { schema { id } } }";
         app.data(&approver, stand, json!({ "id": standing })).await;
         propose(app, &author, &active).await;
@@ -64,14 +64,14 @@ impl Schemas {
         let content_id = read["schemaVersion"]["contentId"].as_i64().unwrap();
 
         let other = register(app, &author, "tenant.acme.sales.Settled").await;
-        let settled = draft(app, &author, &other, RECORD, json!([])).await;
+        let settled = draft_of(app, &author, &other, RECORD, json!([])).await;
         app.data(&approver, stand, json!({ "id": other })).await;
         propose(app, &author, &settled).await;
         let empty = register(app, &author, OPEN).await;
         let mut open = Vec::new();
         for name in ["a", "b", "c", "d"] {
             let schema = register(app, &author, &format!("tenant.acme.sales.Wait-{name}")).await;
-            let version = draft(app, &author, &schema, RECORD, json!([])).await;
+            let version = draft_of(app, &author, &schema, RECORD, json!([])).await;
             open.push(propose(app, &author, &version).await);
         }
         // A fourth one stays open, with a difference that is told.
@@ -80,11 +80,16 @@ impl Schemas {
         app.data(&author, lenient, json!({ "id": address })).await;
         let broken =
             r#"{"type":"record","name":"Address","fields":[{"name":"street","type":"int"}]}"#;
-        let broken = draft(app, &author, &address, broken, json!([])).await;
+        let broken = draft_of(app, &author, &address, broken, json!([])).await;
         propose(app, &author, &broken).await;
         let schema = register(app, &author, "tenant.acme.sales.Draft").await;
-        let draft = draft(app, &author, &schema, RECORD, json!([])).await;
-        let bind = "mutation($id: ID!) { updateDataset(input: { id: $id, schemaFqid: \"tenant.acme.sales.Standing@1\" }) { status } }";
+        let draft = draft_of(app, &author, &schema, RECORD, json!([])).await;
+        // What is accepted of it waits for an approval: nothing else changes with it.
+        let drifted = register(app, &author, "tenant.acme.sales.Drifted").await;
+        let version = draft_of(app, &author, &drifted, RECORD, json!([])).await;
+        let asked = propose(app, &author, &version).await;
+        approve(app, &approver, &asked).await;
+        let bind = "mutation($id: ID!) { updateDataset(input: { id: $id, schemaFqid: \"tenant.acme.sales.Drifted@1\" }) { status } }";
         let admin = app.token(TENANT, Role::TenantAdmin);
         app.data(&admin, bind, json!({ "id": dataset })).await;
         // What runs report of it is something else.
@@ -93,7 +98,7 @@ impl Schemas {
         reported["outputs"][0]["facets"]["schema"] = json!({
             "_producer": "https://producer.example",
             "_schemaURL": "https://openlineage.io/spec/facets/1-1-1/SchemaDatasetFacet.json",
-            "fields": [{ "name": "a", "type": "bigint" }],
+            "fields": [{ "name": "b", "type": "bigint" }],
         });
         let writer = app.token(TENANT, Role::RuntimeWriter);
         let (status, report) = app.lineage(&writer, &reported).await;
@@ -113,7 +118,7 @@ async fn register(app: &TestApp, token: &str, fqid: &str) -> String {
     data["registerSchema"]["schema"]["id"].take().as_str().unwrap().to_owned()
 }
 
-async fn draft(app: &TestApp, token: &str, schema: &str, text: &str, refers: Value) -> String {
+async fn draft_of(app: &TestApp, token: &str, schema: &str, text: &str, refers: Value) -> String {
     let document = "mutation($s: ID!, $c: String!, $r: [SchemaReferenceInput!]!) {
         draftSchemaVersion(input: { schemaId: $s, content: $c, references: $r }) { status version { id } } }";
     let mut data = app.data(token, document, json!({ "s": schema, "c": text, "r": refers })).await;
