@@ -346,9 +346,8 @@ fn wide(format: Format, fields: usize) -> String {
             json!({ "type": "record", "name": "R", "fields": fields }).to_string()
         }
         Format::Json => {
-            let field = |at: usize| {
-                (format!("f{at}"), json!({ "type": ["string", "integer", "number"][at % 3] }))
-            };
+            let kinds = ["string", "integer", "number"];
+            let field = |at: usize| (format!("f{at}"), json!({ "type": kinds[at % 3] }));
             let fields: serde_json::Map<String, Value> = (0..fields).map(field).collect();
             json!({ "type": "object", "properties": fields }).to_string()
         }
