@@ -7,7 +7,7 @@ use serde_json::json;
 use uuid::Uuid;
 
 use super::{
-    content::{self, MAX_BYTES, Resolved},
+    content::{self, MAX_BYTES, Resolved, Text, Whole},
     events::{self, Author, EventType, NewEvent},
     model::{
         compatibility::{Compatibility, Policy},
@@ -17,7 +17,7 @@ use super::{
         name::{SchemaName, VersionName},
     },
     repository::{self, Content, NewSchema, Profile, Record, Version, VersionKey},
-    verdicts::Subject,
+    verdicts::{Subject, is_in_use},
 };
 use crate::{
     audit::{
@@ -53,6 +53,22 @@ pub struct Asked {
     pub tags: Vec<String>,
 }
 
+impl Asked {
+    /// A schema about which nothing is said yet.
+    #[must_use]
+    pub const fn plain(fqid: String, format: Format) -> Self {
+        Self {
+            fqid,
+            format,
+            compatibility: Compatibility::Backward,
+            policy: Policy::Strict,
+            description: None,
+            owners: Vec::new(),
+            tags: Vec::new(),
+        }
+    }
+}
+
 /// How registering a schema ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Registered {
@@ -69,10 +85,29 @@ pub enum Registered {
 pub fn own_name(call: &Call, fqid: &str, field: &'static str) -> Result<SchemaName> {
     let name =
         SchemaName::parse(fqid).map_err(|wrong| Error::bad_input(field, wrong.to_string()))?;
+    match is_own(call, &name) {
+        true => Ok(name),
+        false => Err(Error::bad_input(field, "is not in the caller's namespace")),
+    }
+}
+
+/// Whether a name is one that the caller's token is for.
+#[must_use]
+pub fn is_own(call: &Call, name: &SchemaName) -> bool {
     let principal = call.principal();
-    let is_own = name.code() == principal.tenant().as_str()
-        && principal.reach().includes(name.domain(), name.name());
-    if is_own { Ok(name) } else { Err(Error::bad_input(field, "is not in the caller's namespace")) }
+    name.code() == principal.tenant().as_str()
+        && principal.reach().includes(name.domain(), name.name())
+}
+
+/// The schema with a name that the caller's token is for, if it is there.
+///
+/// # Errors
+/// Whatever the database answers.
+pub async fn named(call: &Call, name: &SchemaName) -> Result<Option<Record>> {
+    let key = (name.domain().to_owned(), name.name().to_owned());
+    let tx = call.read().await?;
+    let found = repository::by_names(&tx, &[key]).await?.pop();
+    Ok(found.filter(|record| is_reached(call, record)))
 }
 
 /// A schema that the caller's token is for.
@@ -266,7 +301,7 @@ pub async fn draft(
     let prepare = Box::pin(async {
         let record = readable(call, schema_id?).await?;
         let subject = Subject::of(call.principal().tenant(), &record)?;
-        let content = read(call, subject.format, text, references).await?;
+        let content = read(call, subject.format, text, references).await?.content;
         content::put(call, &subject.name, text).await?;
         Ok((record.schema_id, subject, content))
     });
@@ -333,6 +368,15 @@ fn place(
     })
 }
 
+/// A text that was read.
+#[derive(Debug)]
+pub struct Read {
+    /// What stands for it.
+    pub content: Content,
+    /// The text, with all that it refers to.
+    pub whole: Whole,
+}
+
 /// Reads a text as a content of this format, with what it refers to.
 ///
 /// # Errors
@@ -342,13 +386,15 @@ pub async fn read(
     format: Format,
     text: &str,
     references: Vec<RawReference>,
-) -> Result<Content> {
+) -> Result<Read> {
     let (resolved, references) = referred(call, references).await?;
     let text = text.to_owned();
     let read = tokio::task::spawn_blocking(move || {
         let canonical = canonical(format, &text, &resolved)?;
         let bytes = i32::try_from(text.len()).unwrap_or(i32::MAX);
-        Ok(Content { hash: ContentHash::of(text.as_bytes()), canonical, bytes, references })
+        let hash = ContentHash::of(text.as_bytes());
+        let whole = Whole { text: Text(text).into(), references: resolved.texts };
+        Ok(Read { content: Content { hash, canonical, bytes, references }, whole })
     });
     read.await.map_err(Error::internal)?
 }
@@ -390,10 +436,7 @@ pub async fn referred(
     });
     let keys = keys.collect::<Result<Vec<_>>>()?;
     let resolved = content::resolve(call, keys.clone()).await?;
-    let in_use = [State::Active, State::Deprecated].map(State::as_str);
-    if let Some(other) =
-        resolved.direct.iter().find(|version| !in_use.contains(&version.state.as_str()))
-    {
+    if let Some(other) = resolved.direct.iter().find(|version| !is_in_use(version)) {
         return Err(bad(format!("version {} is {} and not in use", other.number, other.state)));
     }
     Ok((resolved, keys))

@@ -8,13 +8,12 @@ use super::{
     content, drift_store,
     governance::{self, Ended, Proposal},
     model::{
-        compatibility::{Compatibility, Policy},
         format::Format,
         lifecycle::{Kind, Refused, State},
         name::SchemaName,
         observed::{self, NoDraft},
     },
-    repository::{self, VersionKey},
+    repository::{self, Record, VersionKey},
 };
 use crate::{
     auth::policy::Operation,
@@ -65,52 +64,47 @@ pub async fn accept(
     let reported = drift_store::last(&tx, dataset_id).await?.ok_or(Error::NotFound("dataset"))?;
     drop(tx);
     let Some(fields) = reported.fields else { return Ok(Accepted::NothingReported) };
-    let bound = reported.schema_fqid;
-    let (name, schema_id) = match (bound, fqid) {
+    let (name, bound) = match (reported.schema_fqid, fqid) {
         (Some(_), Some(_)) => return Ok(Accepted::Bound),
         (None, None) => return Ok(Accepted::NameNeeded),
         (Some(bound), None) => {
+            let missing = || Error::NotFound("schema");
             let fqid = bound.split('@').next().unwrap_or_default();
-            let name = own_name(call, fqid, "datasetId").map_err(|_| Error::NotFound("schema"))?;
-            (name, None)
+            let name = own_name(call, fqid, "datasetId").map_err(|_| missing())?;
+            let record = command::named(call, &name).await?.ok_or_else(missing)?;
+            (name, Some(record))
         }
-        (None, Some(fqid)) => (own_name(call, &fqid, "schemaFqid")?, Some(fqid)),
+        (None, Some(fqid)) => (own_name(call, &fqid, "schemaFqid")?, None),
     };
-    let of_record = match schema_id {
-        Some(_) => record_name(&name),
+    let of_record = match &bound {
         // Readers find a record by its name: it keeps the one that it has.
-        None => known_name(call, &name).await?.unwrap_or_else(|| record_name(&name)),
+        Some(record) => known_name(call, &name, record).await?,
+        None => None,
     };
+    let of_record = of_record.unwrap_or_else(|| record_name(&name));
     let text = match observed::draft(&fields, &of_record) {
         Ok(text) => text,
         Err(NoDraft::NoFields) => return Ok(Accepted::NothingReported),
         Err(why) => return Ok(Accepted::NoDraft(why)),
     };
-    let schema_id = match schema_id {
+    let schema_id = match bound {
+        Some(record) if record.format != Format::Avro.as_str() => return Ok(Accepted::NotAvro),
+        Some(record) => record.schema_id,
         None => {
-            let record = named(call, &name).await?;
-            if record.format != Format::Avro.as_str() {
-                return Ok(Accepted::NotAvro);
+            let plain = Asked::plain(name.to_string(), Format::Avro);
+            match command::register(call, plain).await? {
+                Registered::Done(id) => id,
+                Registered::NameTaken => return Ok(Accepted::NameTaken),
             }
-            record.schema_id
         }
-        Some(fqid) => match command::register(call, plain(fqid)).await? {
-            Registered::Done(id) => id,
-            Registered::NameTaken => return Ok(Accepted::NameTaken),
-        },
     };
     let key = match command::draft(call, Ok(schema_id), None, &text, Vec::new()).await? {
         Drafted::Done(key) => key,
         Drafted::Same(key) | Drafted::Frozen(key) if is_draft(call, key).await? => key,
         Drafted::Same(key) | Drafted::Frozen(key) => return Ok(Accepted::Same(key)),
     };
-    let proposal = Proposal {
-        kind: Kind::Activate,
-        reason: Some(format!("what runs report of dataset {dataset_id}")),
-        expires_at: None,
-        acknowledges_use: false,
-        supersedes: false,
-    };
+    let reason = Some(format!("what runs report of dataset {dataset_id}"));
+    let proposal = Proposal { reason, ..Proposal::of(Kind::Activate) };
     Ok(match Box::pin(governance::propose(call, Ok(key), proposal)).await? {
         Ended::Done { transition_id, .. } => Accepted::Proposed(key, transition_id),
         Ended::Refused(refused) => Accepted::Refused(key, refused),
@@ -123,14 +117,15 @@ fn record_name(name: &SchemaName) -> String {
 }
 
 /// The name of the record that the latest active version of a schema of Avro is.
-async fn known_name(call: &Call, name: &SchemaName) -> Result<Option<String>> {
-    let record = named(call, name).await?;
-    let tx = call.read().await?;
-    let latest = repository::latest_active(&tx, &[record.schema_id]).await?.pop();
-    drop(tx);
-    let Some(latest) = latest.filter(|_| record.format == Format::Avro.as_str()) else {
+async fn known_name(call: &Call, name: &SchemaName, record: &Record) -> Result<Option<String>> {
+    if record.format != Format::Avro.as_str() {
         return Ok(None);
+    }
+    let latest = {
+        let tx = call.read().await?;
+        repository::latest_active(&tx, &[record.schema_id]).await?.pop()
     };
+    let Some(latest) = latest else { return Ok(None) };
     let text = content::get(call, name, repository::hash_of(&latest.content_hash)?).await?;
     let schema: Value = serde_json::from_str(&text.0).map_err(Error::internal)?;
     let text = |member: &str| schema.get(member).and_then(Value::as_str);
@@ -140,28 +135,8 @@ async fn known_name(call: &Call, name: &SchemaName) -> Result<Option<String>> {
     }))
 }
 
-async fn named(call: &Call, name: &SchemaName) -> Result<repository::Record> {
-    let key = (name.domain().to_owned(), name.name().to_owned());
-    let tx = call.read().await?;
-    let found = repository::by_names(&tx, &[key]).await?.pop();
-    found.ok_or(Error::NotFound("schema"))
-}
-
 async fn is_draft(call: &Call, key: VersionKey) -> Result<bool> {
     let tx = call.read().await?;
     let found = repository::versions_at(&tx, &[key]).await?.pop();
     Ok(found.is_some_and(|version| version.state == State::Draft.as_str()))
-}
-
-/// A schema of Avro about which nothing is said yet.
-const fn plain(fqid: String) -> Asked {
-    Asked {
-        fqid,
-        format: Format::Avro,
-        compatibility: Compatibility::Backward,
-        policy: Policy::Strict,
-        description: None,
-        owners: Vec::new(),
-        tags: Vec::new(),
-    }
 }

@@ -56,6 +56,14 @@ pub struct Proposal {
     pub supersedes: bool,
 }
 
+impl Proposal {
+    /// A transition, and nothing else said about it.
+    #[must_use]
+    pub const fn of(kind: Kind) -> Self {
+        Self { kind, reason: None, expires_at: None, acknowledges_use: false, supersedes: false }
+    }
+}
+
 /// How asking or deciding ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Ended {
@@ -106,11 +114,15 @@ impl Now {
         if !compared.is_of(&self.version, self.subject.compatibility, &self.all) {
             return Err(Error::Conflict("another version of the schema came between".into()));
         }
+        self.with(compared.verdict)
+    }
+
+    fn with(&self, verdict: Verdict) -> Result<lifecycle::Subject> {
         Ok(lifecycle::Subject {
             state: self.version.state.parse().map_err(Error::internal)?,
             visibility: self.version.visibility.parse().map_err(Error::internal)?,
             content: hash_of(&self.version.content_hash)?,
-            verdict: compared.verdict,
+            verdict,
             policy: self.subject.policy,
             in_use: self.users > 0,
         })
@@ -261,15 +273,8 @@ async fn close(
     open: &Transition,
     (decision, event_type, by): (Decision<'_>, EventType, &str),
 ) -> Result<()> {
-    let subject = lifecycle::Subject {
-        state: now.version.state.parse().map_err(Error::internal)?,
-        visibility: now.version.visibility.parse().map_err(Error::internal)?,
-        content: hash_of(&now.version.content_hash)?,
-        verdict: Verdict::Unknown,
-        policy: now.subject.policy,
-        in_use: now.users > 0,
-    };
-    let request = request(open)?;
+    // It is not asked how it compares.
+    let (subject, request) = (now.with(Verdict::Unknown)?, request(open)?);
     let ended = lifecycle::decide(&subject, &request, decision, Actor::System, author.now());
     let ended = ended.map_err(Error::internal)?;
     let told = (ended.status, ended.reason);

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use async_graphql::{Context, Enum, ID, Object, SimpleObject};
 use chrono::{DateTime, Utc};
+use futures::future::join_all;
 use uuid::Uuid;
 
 pub(crate) use super::drift_graphql::{SchemaDrift, drift};
@@ -462,12 +463,11 @@ impl SchemaVersion {
     /// The versions that it refers to.
     #[graphql(directive = ListSize::apply(about(3)))]
     async fn references(&self, context: &Context<'_>) -> Result<Vec<SchemaReference>> {
-        let mut references = Vec::new();
-        for (name, key) in references_of(&self.version) {
+        let references = references_of(&self.version).into_iter().map(async |(name, key)| {
             let version = nullable(SchemaVersion::load(context, key).await);
-            references.push(SchemaReference { name, version });
-        }
-        Ok(references)
+            SchemaReference { name, version }
+        });
+        Ok(join_all(references).await)
     }
 
     /// Its fields, in their order: at most 10,000.

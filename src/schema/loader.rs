@@ -6,10 +6,7 @@ use uuid::Uuid;
 
 use super::{
     drift_store,
-    model::{
-        lifecycle::State,
-        name::{SchemaName, VersionName},
-    },
+    model::name::{SchemaName, VersionName},
     repository::{self, Record, Version, VersionKey},
 };
 use crate::{
@@ -131,6 +128,5 @@ pub async fn is_there(tx: &TenantTx, call: &Call, fqid: &str) -> Result<()> {
     let Some(number) = number else { return Ok(()) };
     let key = VersionKey { schema_id: record.schema_id, number };
     let version = repository::versions_at(tx, &[key]).await?.pop().ok_or_else(missing)?;
-    let in_use = [State::Active, State::Deprecated].map(State::as_str);
-    if in_use.contains(&version.state.as_str()) { Ok(()) } else { Err(missing()) }
+    if super::verdicts::is_in_use(&version) { Ok(()) } else { Err(missing()) }
 }

@@ -2,15 +2,11 @@
 //! number that each has within its tenant.
 
 use super::{
-    command::{RawReference, read, referred},
-    content::{Text, Whole},
     page::{REACHED, reached},
-    repository::{Record, Version, VersionKey},
-    verdicts::{self, Candidate, Compared, Subject},
+    repository::{Version, VersionKey},
 };
 use crate::{
     auth::Reach,
-    call::Call,
     db::{FromRow, TenantTx},
     error::Result,
 };
@@ -127,23 +123,4 @@ pub async fn referring(
     let values = [domains, names, key.schema_id.into(), key.number.into(), states.into()];
     let rows: Vec<Referring> = tx.query_sql(sql, values).await?;
     Ok(rows.into_iter().map(|row| row.content_id).collect())
-}
-
-/// How a text would compare with these versions of a schema, if it were its next one.
-///
-/// # Errors
-/// What is wrong with the text, or what the store answers.
-pub async fn compared(
-    call: &Call,
-    record: &Record,
-    text: &str,
-    references: Vec<RawReference>,
-    versions: &[Version],
-) -> Result<Compared> {
-    let subject = Subject::of(call.principal().tenant(), record)?;
-    let content = read(call, subject.format, text, references.clone()).await?;
-    let (resolved, _) = referred(call, references).await?;
-    let whole = Whole { text: Text(text.to_owned()).into(), references: resolved.texts };
-    let candidate = Candidate { whole, hash: content.hash, number: None };
-    verdicts::compare(call, &subject, candidate, versions).await
 }

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use async_graphql::{Context, Object};
+use futures::future::try_join_all;
 
 use super::{
     graphql::{Schema, SchemaVersion},
@@ -11,7 +12,7 @@ use super::{
 use crate::{
     auth::policy::Operation,
     dataset::graphql::Dataset,
-    error::Result,
+    error::{Error, Result},
     graphql::{
         annotations::{Cost, LOG, ListSize, about},
         call,
@@ -50,7 +51,7 @@ impl SchemaUsage {
         let name = name_of(call.principal().tenant(), &self.0.0)?;
         let ids = repository::bound(&*call.read().await?, &name).await?;
         let datasets = ids.into_iter().map(|id| Dataset::load(context, id));
-        let datasets = futures::future::try_join_all(datasets).await?;
+        let datasets = try_join_all(datasets).await?;
         Ok(datasets.into_iter().flatten().map(Direct).collect())
     }
 
@@ -61,13 +62,12 @@ impl SchemaUsage {
             let tx = call(context)?.read().await?;
             repository::referring_to(&tx, self.0.0.schema_id).await?
         };
-        let mut referring = Vec::new();
-        for version in versions {
+        let referring = versions.into_iter().map(async |version| {
             // Those that the caller's token is for.
-            if let Some(schema) = Schema::load(context, version.schema_id).await? {
-                referring.push(Direct(SchemaVersion { schema, version: Arc::new(version) }));
-            }
-        }
-        Ok(referring)
+            let schema = Schema::load(context, version.schema_id).await?;
+            let shown = |schema| Direct(SchemaVersion { schema, version: Arc::new(version) });
+            Ok::<_, Error>(schema.map(shown))
+        });
+        Ok(try_join_all(referring).await?.into_iter().flatten().collect())
     }
 }

@@ -106,10 +106,7 @@ pub async fn check(call: &Call, asked: Asked) -> Result<Checked> {
 /// # Errors
 /// [`Error::NotFound`].
 async fn named(call: &Call, name: SchemaName) -> Result<(Record, Subject)> {
-    let tx = call.read().await?;
-    let key = (name.domain().to_owned(), name.name().to_owned());
-    let found = repository::by_names(&tx, &[key]).await?.pop();
-    let record = found.ok_or(Error::NotFound("schema"))?;
+    let record = command::named(call, &name).await?.ok_or(Error::NotFound("schema"))?;
     let subject = Subject::of(call.principal().tenant(), &record)?;
     Ok((record, subject))
 }

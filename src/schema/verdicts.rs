@@ -77,12 +77,15 @@ impl Compared {
     }
 }
 
+/// Whether a stored version is in use: somebody may hold data of it.
+#[must_use]
+pub fn is_in_use(version: &Version) -> bool {
+    [State::Active, State::Deprecated].map(State::as_str).contains(&version.state.as_str())
+}
+
 /// The versions that one is compared with: those that are or were in use, whose data somebody may hold.
 fn earlier(number: Option<i32>, compatibility: Compatibility, all: &[Version]) -> Vec<&Version> {
-    let in_use = |version: &&Version| {
-        let was = [State::Active, State::Deprecated].map(State::as_str);
-        Some(version.number) != number && was.contains(&version.state.as_str())
-    };
+    let in_use = |version: &&Version| Some(version.number) != number && is_in_use(version);
     let mut found: Vec<_> = all.iter().filter(in_use).collect();
     let numbers: Vec<_> =
         found.iter().filter_map(|version| VersionNumber::new(version.number).ok()).collect();

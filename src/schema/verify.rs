@@ -12,7 +12,7 @@ use super::{
     content::{self, Reader, Stored, Whole},
     model::{lifecycle::State, verdict::Verdict},
     repository::{Record, Transition, Version, hash_of, name_of, references_of},
-    verdicts::{self, Subject},
+    verdicts::{self, Subject, is_in_use},
 };
 use crate::{
     auth::TenantId,
@@ -132,9 +132,7 @@ SELECT e.resource, coalesce((e.transaction_id, e.sequence) <= (h.last_transactio
 
 /// Whether a version is or was in use.
 fn was_in_use(version: &Version) -> bool {
-    [State::Active, State::Deprecated, State::Retired]
-        .map(State::as_str)
-        .contains(&version.state.as_str())
+    is_in_use(version) || version.state == State::Retired.as_str()
 }
 
 /// Checks every version of a tenant. `kept_since` is when the earliest events happened that the trail still has.

@@ -20,7 +20,7 @@ use crate::{
     auth::policy::Operation,
     call::Call,
     schema::{
-        command::is_reached,
+        command::{is_own, named},
         model::{lifecycle::State, name::SchemaName},
         repository::{self, Record, Version},
         subjects::Listing,
@@ -195,21 +195,18 @@ impl Asked {
 /// # Errors
 /// 42208.
 pub(super) fn own(call: &Call, text: &str) -> Result<SchemaName> {
-    let principal = call.principal();
-    let name = subject::parse(principal.tenant(), text)
+    let name = subject::parse(call.principal().tenant(), text)
         .map_err(|wrong| Refused::invalid_subject(&wrong.to_string()))?;
-    let is_own = name.code() == principal.tenant().as_str()
-        && principal.reach().includes(name.domain(), name.name());
-    if is_own { Ok(name) } else { Err(Refused::invalid_subject("it is not the caller's")) }
+    match is_own(call, &name) {
+        true => Ok(name),
+        false => Err(Refused::invalid_subject("it is not the caller's")),
+    }
 }
 
 /// A schema by its name.
 pub(super) async fn find(call: &Call, name: &SchemaName) -> Result<Option<Record>> {
     call.record().about(|| format!("schema:{name}"));
-    let named = [(name.domain().to_owned(), name.name().to_owned())];
-    let tx = call.read().await?;
-    let found = repository::by_names(&tx, &named).await?.pop();
-    Ok(found.filter(|record| is_reached(call, record)))
+    Ok(named(call, name).await?)
 }
 
 /// All versions of a schema, the latest first.

@@ -2,18 +2,15 @@
 
 use serde::Serialize;
 
-use super::{
-    Answer, Asked, Refused, Result,
-    asked::versions_of,
-    register::{Posted, Sent},
-};
+use super::{Answer, Asked, Refused, Result, asked::versions_of, register::Posted};
 use crate::{
     auth::policy::Operation,
+    call::Call,
     schema::{
-        model::{lifecycle::State, verdict::Verdict},
+        command::Read,
+        model::{format::Format, lifecycle::State, verdict::Verdict},
         repository::{Record, Version},
-        subjects::compared,
-        verdicts::{Compared, Finding},
+        verdicts::{self, Candidate, Compared, Finding, Subject},
     },
 };
 
@@ -49,7 +46,7 @@ pub(super) async fn with_all(mut asked: Asked) -> Result<Answer<Verdicts>> {
     let sent = sent(&mut asked).await?;
     let Some(record) = asked.found().await? else { return Ok(Answer(nothing(&asked))) };
     let versions = versions_of(&asked.call, &record).await?;
-    compare(&asked, &record, &sent, &versions).await
+    compare(&asked, &record, sent, &versions).await
 }
 
 /// `POST /compatibility/subjects/{subject}/versions/{version}`
@@ -67,7 +64,7 @@ pub(super) async fn with_one(mut asked: Asked) -> Result<Answer<Verdicts>> {
     let version = live.find(|version| number.is_none_or(|number| version.number == number));
     match (version, &found) {
         (Some(version), Some(record)) => {
-            compare(&asked, record, &sent, std::slice::from_ref(version)).await
+            compare(&asked, record, sent, std::slice::from_ref(version)).await
         }
         // There is no latest one that it could be incompatible with.
         _ if number.is_none() => Ok(Answer(nothing(&asked))),
@@ -75,12 +72,23 @@ pub(super) async fn with_one(mut asked: Asked) -> Result<Answer<Verdicts>> {
     }
 }
 
-/// The schema that was sent, of which it is known that it is one.
-async fn sent(asked: &mut Asked) -> Result<Sent> {
+/// The schema that was sent, read, and its format.
+async fn sent(asked: &mut Asked) -> Result<(Format, Read)> {
     let posted: Posted = asked.json().await?;
     let sent = posted.read(&asked.call).await?;
-    sent.content(&asked.call).await?;
-    Ok(sent)
+    Ok((sent.format, sent.read(&asked.call).await?))
+}
+
+/// How what was sent would compare with these versions of a schema, if it were its next one.
+pub(super) async fn compared(
+    call: &Call,
+    record: &Record,
+    read: Read,
+    versions: &[Version],
+) -> Result<Compared> {
+    let subject = Subject::of(call.principal().tenant(), record)?;
+    let candidate = Candidate { whole: read.whole, hash: read.content.hash, number: None };
+    Ok(verdicts::compare(call, &subject, candidate, versions).await?)
 }
 
 /// What is said where there is nothing to be incompatible with.
@@ -91,17 +99,15 @@ fn nothing(asked: &Asked) -> Verdicts {
 async fn compare(
     asked: &Asked,
     record: &Record,
-    sent: &Sent,
+    (format, read): (Format, Read),
     versions: &[Version],
 ) -> Result<Answer<Verdicts>> {
     let verbose = |messages: Vec<String>| asked.is("verbose").then_some(messages);
-    if record.format != sent.format.as_str() {
+    if record.format != format.as_str() {
         let messages = vec![format!("The subject's schemas are of {}", record.format)];
         return Ok(Answer(Verdicts { is_compatible: false, messages: verbose(messages) }));
     }
-    let references = sent.references.clone();
-    let compared = compared(&asked.call, record, &sent.text, references, versions).await;
-    let compared = compared.map_err(Refused::of_schema)?;
+    let compared = compared(&asked.call, record, read, versions).await?;
     let is_compatible = compared.verdict == Verdict::Compatible;
     Ok(Answer(Verdicts { is_compatible, messages: verbose(broken(&compared)) }))
 }

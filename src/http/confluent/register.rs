@@ -7,7 +7,7 @@ use serde_json::Value;
 use super::{
     Answer, Asked, Refused, Result,
     asked::{find, own, versions_of},
-    compatibility::broken,
+    compatibility::{broken, compared},
     told::Told,
 };
 use crate::{
@@ -15,10 +15,10 @@ use crate::{
     call::Call,
     error::Error,
     schema::{
-        command::{self, Drafted, RawReference},
+        command::{self, Drafted, RawReference, Read},
         governance::{self, Ended, Proposal},
         model::{
-            compatibility::{Compatibility, Policy},
+            compatibility::Policy,
             format::Format,
             lifecycle::{Kind, Refused as Reason, State},
             name::SchemaName,
@@ -26,7 +26,6 @@ use crate::{
             verdict::Verdict,
         },
         repository::{self, Content, Record, Version, VersionKey, key_of},
-        subjects,
     },
 };
 
@@ -120,8 +119,8 @@ async fn text_of(
 }
 
 impl Sent {
-    /// What stands for it: read, so that it is a schema.
-    pub async fn content(&self, call: &Call) -> Result<Content> {
+    /// What it says: read, so that it is a schema.
+    pub async fn read(&self, call: &Call) -> Result<Read> {
         let read = command::read(call, self.format, &self.text, self.references.clone());
         read.await.map_err(Refused::of_schema)
     }
@@ -141,7 +140,7 @@ pub(super) async fn register(mut asked: Asked) -> Result<Answer<Id>> {
     let posted: Posted = asked.json().await?;
     let call = &asked.call;
     let sent = posted.read(call).await?;
-    let content = sent.content(call).await?;
+    let read = sent.read(call).await?;
     let record = subject(call, &name, sent.format).await?;
     if record.format != sent.format.as_str() {
         return Err(Refused::incompatible(format!(
@@ -149,10 +148,10 @@ pub(super) async fn register(mut asked: Asked) -> Result<Answer<Id>> {
             record.format
         )));
     }
-    let version = match same(call, &record, &content).await? {
+    let version = match same(call, &record, &read.content).await? {
         Some(version) => version,
         None => {
-            compatible(call, &record, &sent).await?;
+            compatible(call, &record, read).await?;
             drafted(call, &record, &sent).await?
         }
     };
@@ -185,15 +184,7 @@ async fn subject(call: &Call, name: &SchemaName, format: Format) -> Result<Recor
     if let Some(record) = find(call, name).await? {
         return Ok(record);
     }
-    let asked = command::Asked {
-        fqid: name.to_string(),
-        format,
-        compatibility: Compatibility::Backward,
-        policy: Policy::Strict,
-        description: None,
-        owners: Vec::new(),
-        tags: Vec::new(),
-    };
+    let asked = command::Asked::plain(name.to_string(), format);
     // If somebody else was faster, it is theirs.
     command::register(call, asked).await?;
     Ok(find(call, name).await?.ok_or(Error::NotFound("schema"))?)
@@ -213,11 +204,9 @@ async fn again(call: &Call, key: VersionKey) -> Result<Version> {
 }
 
 /// Refuses what nobody could approve, before there is a version that says it.
-async fn compatible(call: &Call, record: &Record, sent: &Sent) -> Result<()> {
+async fn compatible(call: &Call, record: &Record, read: Read) -> Result<()> {
     let versions = versions_of(call, record).await?;
-    let compared =
-        subjects::compared(call, record, &sent.text, sent.references.clone(), &versions).await;
-    let compared = compared.map_err(Refused::of_schema)?;
+    let compared = compared(call, record, read, &versions).await?;
     let policy: Policy = record.policy.parse().map_err(Error::internal)?;
     if compared.verdict == Verdict::Incompatible && policy == Policy::Strict {
         let details = broken(&compared).join(", ");
@@ -258,15 +247,8 @@ async fn proposed(call: &Call, record: &Record, version: &Version) -> Result<Ver
 pub(super) async fn propose(call: &Call, key: VersionKey, kind: Kind) -> Result<Ended> {
     let mut left = ATTEMPTS;
     loop {
-        let proposal = Proposal {
-            kind,
-            reason: None,
-            expires_at: None,
-            acknowledges_use: false,
-            supersedes: false,
-        };
         left -= 1;
-        match Box::pin(governance::propose(call, Ok(key), proposal)).await {
+        match Box::pin(governance::propose(call, Ok(key), Proposal::of(kind))).await {
             Err(Error::Conflict(_)) if left > 0 => {}
             ended => return Ok(ended?),
         }
@@ -279,7 +261,7 @@ pub(super) async fn lookup(mut asked: Asked) -> Result<Answer<Told>> {
     let posted: Posted = asked.json().await?;
     let call = &asked.call;
     let sent = posted.read(call).await?;
-    let content = sent.content(call).await?;
+    let content = sent.read(call).await?.content;
     let active = State::Active.as_str();
     let states =
         [active, State::Proposed.as_str(), State::Deprecated.as_str(), State::Retired.as_str()];
