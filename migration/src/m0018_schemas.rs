@@ -98,7 +98,7 @@ CREATE TABLE schema_transition (
   expires_at     timestamptz NOT NULL,
   -- That it is known that datasets use what is to be retired.
   acknowledged   boolean NOT NULL DEFAULT false,
-  -- How the content compared when it was asked, and when it was decided.
+  -- How the content compared when it was asked, and when it was approved.
   verdict         text COLLATE "C" NOT NULL,
   findings        jsonb NOT NULL,
   decided_at      timestamptz,

@@ -22,7 +22,7 @@ use super::{
     repository::{
         self, Judged, NewTransition, Record, Transition, Version, VersionKey, hash_of, key_of,
     },
-    verdicts::{Candidate, Compared, Subject, compare},
+    verdicts::{Candidate, Compared, Subject, compare, unread},
 };
 use crate::{
     audit::{
@@ -163,11 +163,20 @@ struct Told<'a> {
     standing: bool,
 }
 
-/// Compares a version as it is now, outside of any transaction.
-async fn compared(call: &Call, key: VersionKey) -> Result<Compared> {
-    let now = Now::read(call, key).await?;
-    let candidate = Candidate::stored(call, &now.subject.name, &now.version).await?;
-    compare(call, &now.subject, candidate, &now.all).await
+/// Compares a version as it is now, outside of any transaction. Where nothing depends on it, what cannot be read
+/// any more is UNKNOWN: a version that was tampered with can still be taken out of use. // S18
+async fn compared(call: &Call, now: &Now, key: VersionKey, kind: Kind) -> Result<Compared> {
+    let compared = async {
+        let candidate = Candidate::stored(call, &now.subject.name, &now.version).await?;
+        compare(call, &now.subject, candidate, &now.all).await
+    };
+    match compared.await {
+        Err(error) if error.code() == ErrorCode::Internal && !kind.needs_compatibility() => {
+            tracing::error!(schema = %now.subject.name, number = key.number, ?error, "not compared");
+            unread(&now.subject, &now.version, &now.all)
+        }
+        compared => compared,
+    }
 }
 
 /// Asks for a transition of a version; one that somebody else agreed to beforehand is approved at once.
@@ -196,7 +205,8 @@ async fn ask(call: &Call, key: Result<VersionKey>, proposal: Proposal) -> Result
         if proposal.reason.as_ref().is_some_and(|reason| reason.len() > lifecycle::MAX_REASON) {
             return Err(Error::bad_input("reason", "must have at most 2,000 bytes"));
         }
-        let compared = compared(call, key).await?;
+        let now = Now::read(call, key).await?;
+        let compared = compared(call, &now, key, proposal.kind).await?;
         Ok((key, compared, expires_at))
     });
     trail::change(call, operation, None, prepare, async |tx, (key, compared, expires_at)| {
@@ -368,13 +378,28 @@ pub async fn decide(call: &Call, transition_id: Result<Uuid>, ruling: Ruling) ->
         };
         let asked = asked.ok_or(Error::NotFound("schema transition"))?;
         let key = VersionKey { schema_id: asked.schema_id, number: asked.number };
-        Ok((transition_id, key, compared(call, key).await?))
+        // What the token is not for looks like what is not there.
+        let now = Now::read(call, key).await.map_err(|error| match error {
+            Error::NotFound(_) => Error::NotFound("schema transition"),
+            other => other,
+        })?;
+        let kind = asked.kind.parse().map_err(Error::internal)?;
+        let compared = match ruling {
+            Ruling::Approve(_) | Ruling::Settle => Some(compared(call, &now, key, kind).await?),
+            Ruling::Reject(_) | Ruling::Withdraw => None,
+        };
+        Ok((transition_id, key, compared))
     });
     trail::change(call, operation, None, prepare, async |tx, (transition_id, key, compared)| {
         let now = Now::locked(tx, call, key).await?;
         let asked = repository::transition(tx, transition_id).await?;
         let asked = asked.ok_or(Error::NotFound("schema transition"))?;
-        let (subject, request) = (now.judged(&compared)?, request(&asked)?);
+        let subject = match &compared {
+            Some(compared) => now.judged(compared)?,
+            // It is not asked how it compares.
+            None => now.with(Verdict::Unknown)?,
+        };
+        let request = request(&asked)?;
         let standing = matches!(ruling, Ruling::Settle);
         let actor = match now.record.standing_by.as_deref().filter(|_| standing) {
             Some(by) => by,
@@ -390,8 +415,7 @@ pub async fn decide(call: &Call, transition_id: Result<Uuid>, ruling: Ruling) ->
         let (kind, status) = (request.kind.as_str(), outcome.status.as_str());
         let labels = [("kind", kind), ("status", status)];
         metrics::counter!("drr_schema_transitions_total", &labels).increment(1);
-        let judged = Judged { verdict: compared.verdict, standing };
-        let judged = (outcome.status != Status::Withdrawn).then_some(judged);
+        let judged = compared.map(|compared| Judged { verdict: compared.verdict, standing });
         let told = (outcome.status, outcome.reason);
         // The request first: the database lets a version move on only with it.
         repository::end(tx, transition_id, told, judged, (actor, call.now())).await?;

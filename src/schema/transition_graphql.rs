@@ -199,7 +199,7 @@ impl SchemaTransition {
         self.0.decision.as_deref()
     }
 
-    /// How the content compared when it was decided.
+    /// How the content compared when it was approved.
     async fn decided_verdict(&self) -> Nullable<SchemaVerdict> {
         nullable(self.0.decided_verdict.as_deref().map(verdict_of).transpose())
     }

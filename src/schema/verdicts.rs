@@ -189,28 +189,49 @@ pub async fn compare(
     let done = timeout(PATIENCE, tokio::task::spawn_blocking(work)).await;
     let mut findings = done.map_err(|_| Error::DeadlineExceeded)?.map_err(Error::internal)??;
     if left_out > 0 {
-        findings.push((Verdict::Unknown, too_much(left_out)));
+        let message = format!("{left_out} earlier versions are more than may be compared at once");
+        findings.push((Verdict::Unknown, untold("TOO_MUCH_WORK", message)));
     }
+    Ok(judged(candidate.hash, &against, findings))
+}
+
+/// What is so of a stored version that cannot be compared, since not everything can be read any more.
+///
+/// # Errors
+/// [`Error::Internal`] for a record that no command can have written.
+pub fn unread(subject: &Subject, version: &Version, all: &[Version]) -> Result<Compared> {
+    let (against, _) = plan(Some(version.number), subject.compatibility, all);
+    let message = "a stored content cannot be read any more".to_owned();
+    let finding = (Verdict::Unknown, untold("CONTENT_UNREADABLE", message));
+    Ok(judged(hash_of(&version.content_hash)?, &against, vec![finding]))
+}
+
+fn judged(
+    content: ContentHash,
+    against: &[&Version],
+    mut findings: Vec<(Verdict, Finding)>,
+) -> Compared {
     let verdict = findings.iter().map(|(verdict, _)| *verdict).max();
     // The worst are kept if there are too many.
     findings.sort_by_key(|(verdict, _)| std::cmp::Reverse(*verdict));
     findings.truncate(MAX_FINDINGS);
-    Ok(Compared {
+    Compared {
         verdict: verdict.unwrap_or(Verdict::Compatible),
         findings: findings.into_iter().map(|(_, finding)| finding).collect(),
-        content: candidate.hash,
+        content,
         against: against.iter().map(|of| (of.number, of.content_hash.clone())).collect(),
-    })
+    }
 }
 
-fn too_much(left_out: usize) -> Finding {
+/// Why it cannot be told, of the whole.
+fn untold(rule: &str, message: String) -> Finding {
     Finding {
         against: 0,
         direction: String::new(),
         verdict: Verdict::Unknown.as_str().to_owned(),
-        rule: "TOO_MUCH_WORK".to_owned(),
+        rule: rule.to_owned(),
         path: String::new(),
-        message: format!("{left_out} earlier versions are more than may be compared at once"),
+        message,
     }
 }
 

@@ -36,7 +36,7 @@ pub async fn node(file: &str, variables: &[(&str, String)]) {
         return;
     };
     let output = Command::new(node)
-        .args(["--test", "--test-reporter=spec", file])
+        .args(["--test", "--test-timeout=300000", "--test-reporter=spec", file])
         .current_dir(FOLDER)
         .env_clear()
         .env("PATH", "/usr/bin:/bin")

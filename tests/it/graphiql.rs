@@ -176,7 +176,7 @@ fn a_browser_shows_the_page_and_runs_what_is_typed() {
         let expired = KEY.sign(&TestApp::request("acme", Role::Reader), &long_ago).unwrap();
         let mut command = Command::new(node);
         command
-            .args(["--test", "--test-reporter=spec", "test/page.test.mjs"])
+            .args(["--test", "--test-timeout=300000", "--test-reporter=spec", "test/page.test.mjs"])
             .current_dir(FOLDER)
             .env_clear()
             .env("PATH", "/usr/bin:/bin")

@@ -143,7 +143,8 @@ impl Kind {
     }
 
     /// Whether data will be read and written by it that was not before.
-    const fn needs_compatibility(self) -> bool {
+    #[must_use]
+    pub const fn needs_compatibility(self) -> bool {
         matches!(self, Self::Activate | Self::Reactivate)
     }
 }

@@ -1,10 +1,10 @@
 //! The schemas of the world: one of each thing that can be asked for.
 
 use drr::auth::policy::Role;
-use serde_json::{Value, json};
+use serde_json::json;
 
 use super::{RUN, TENANT};
-use crate::{app::TestApp, smoke::run_event};
+use crate::{app::TestApp, registry::Desk, smoke::run_event};
 
 pub const STANDING: &str = "tenant.acme.sales.Standing";
 const OPEN: &str = "tenant.acme.sales.Open";
@@ -43,52 +43,47 @@ impl Schemas {
     }
 
     pub async fn of(app: &TestApp, dataset: &str) -> Self {
-        let author = app.token(TENANT, Role::SchemaAdmin);
-        let approver = app.token(TENANT, Role::GovernanceApprover);
-        let address = register(app, &author, "tenant.acme.sales.Address").await;
+        let desk = Desk::of(app, TENANT);
+        let address = desk.register("tenant.acme.sales.Address", "AVRO").await;
         let text =
             r#"{"type":"record","name":"Address","fields":[{"name":"street","type":"string"}]}"#;
-        let version = draft_of(app, &author, &address, text, json!([])).await;
-        let asked = propose(app, &author, &version).await;
-        approve(app, &approver, &asked).await;
+        desk.active(&address, text, json!([])).await;
 
-        let standing = register(app, &author, STANDING).await;
+        let standing = desk.register(STANDING, "AVRO").await;
         let refers = json!([{ "name": "Address", "version": "tenant.acme.sales.Address@1" }]);
-        let active = draft_of(app, &author, &standing, TEXT, refers).await;
+        let active = desk.draft(&standing, TEXT, refers).await;
         let stand = "mutation($id: ID!) { setSchemaStanding(input: { schemaId: $id, agrees: true }) { schema { id } } }";
-        app.data(&approver, stand, json!({ "id": standing })).await;
-        propose(app, &author, &active).await;
+        app.data(&desk.approver, stand, json!({ "id": standing })).await;
+        desk.propose(&active, "ACTIVATE").await;
 
         let read = "query($n: String!) { schemaVersion(name: $n) { contentId } }";
-        let read = app.data(&author, read, json!({ "n": format!("{STANDING}@1") })).await;
+        let read = app.data(&desk.author, read, json!({ "n": format!("{STANDING}@1") })).await;
         let content_id = read["schemaVersion"]["contentId"].as_i64().unwrap();
 
-        let other = register(app, &author, "tenant.acme.sales.Settled").await;
-        let settled = draft_of(app, &author, &other, RECORD, json!([])).await;
-        app.data(&approver, stand, json!({ "id": other })).await;
-        propose(app, &author, &settled).await;
-        let empty = register(app, &author, OPEN).await;
+        let other = desk.register("tenant.acme.sales.Settled", "AVRO").await;
+        let settled = desk.draft(&other, RECORD, json!([])).await;
+        app.data(&desk.approver, stand, json!({ "id": other })).await;
+        desk.propose(&settled, "ACTIVATE").await;
+        let empty = desk.register(OPEN, "AVRO").await;
         let mut open = Vec::new();
         for name in ["a", "b", "c", "d"] {
-            let schema = register(app, &author, &format!("tenant.acme.sales.Wait-{name}")).await;
-            let version = draft_of(app, &author, &schema, RECORD, json!([])).await;
-            open.push(propose(app, &author, &version).await);
+            let schema = desk.register(&format!("tenant.acme.sales.Wait-{name}"), "AVRO").await;
+            let version = desk.draft(&schema, RECORD, json!([])).await;
+            open.push(desk.propose(&version, "ACTIVATE").await);
         }
         // A fourth one stays open, with a difference that is told.
         let lenient =
             "mutation($id: ID!) { updateSchema(input: { id: $id, policy: LENIENT }) { status } }";
-        app.data(&author, lenient, json!({ "id": address })).await;
+        app.data(&desk.author, lenient, json!({ "id": address })).await;
         let broken =
             r#"{"type":"record","name":"Address","fields":[{"name":"street","type":"int"}]}"#;
-        let broken = draft_of(app, &author, &address, broken, json!([])).await;
-        propose(app, &author, &broken).await;
-        let schema = register(app, &author, "tenant.acme.sales.Draft").await;
-        let draft = draft_of(app, &author, &schema, RECORD, json!([])).await;
+        let broken = desk.draft(&address, broken, json!([])).await;
+        desk.propose(&broken, "ACTIVATE").await;
+        let schema = desk.register("tenant.acme.sales.Draft", "AVRO").await;
+        let draft = desk.draft(&schema, RECORD, json!([])).await;
         // What is accepted of it waits for an approval: nothing else changes with it.
-        let drifted = register(app, &author, "tenant.acme.sales.Drifted").await;
-        let version = draft_of(app, &author, &drifted, RECORD, json!([])).await;
-        let asked = propose(app, &author, &version).await;
-        approve(app, &approver, &asked).await;
+        let drifted = desk.register("tenant.acme.sales.Drifted", "AVRO").await;
+        desk.active(&drifted, RECORD, json!([])).await;
         let bind = "mutation($id: ID!) { updateDataset(input: { id: $id, schemaFqid: \"tenant.acme.sales.Drifted@1\" }) { status } }";
         let admin = app.token(TENANT, Role::TenantAdmin);
         app.data(&admin, bind, json!({ "id": dataset })).await;
@@ -108,35 +103,4 @@ impl Schemas {
         let open: [String; 3] = open.try_into().unwrap();
         Self { standing, active, settled, content_id, empty, draft, open }
     }
-}
-
-async fn register(app: &TestApp, token: &str, fqid: &str) -> String {
-    let document = "mutation($f: String!) { registerSchema(input: { fqid: $f, format: AVRO, description: \"d\",
-        owners: [\"o\"], tags: [\"t\"] }) { status schema { id } } }";
-    let mut data = app.data(token, document, json!({ "f": fqid })).await;
-    assert_eq!(data["registerSchema"]["status"], "REGISTERED", "{data:#}");
-    data["registerSchema"]["schema"]["id"].take().as_str().unwrap().to_owned()
-}
-
-async fn draft_of(app: &TestApp, token: &str, schema: &str, text: &str, refers: Value) -> String {
-    let document = "mutation($s: ID!, $c: String!, $r: [SchemaReferenceInput!]!) {
-        draftSchemaVersion(input: { schemaId: $s, content: $c, references: $r }) { status version { id } } }";
-    let mut data = app.data(token, document, json!({ "s": schema, "c": text, "r": refers })).await;
-    assert_eq!(data["draftSchemaVersion"]["status"], "DRAFTED", "{data:#}");
-    data["draftSchemaVersion"]["version"]["id"].take().as_str().unwrap().to_owned()
-}
-
-async fn propose(app: &TestApp, token: &str, version: &str) -> String {
-    let document =
-        "mutation($v: ID!) { proposeSchemaTransition(input: { versionId: $v, kind: ACTIVATE }) {
-        refused transition { id } } }";
-    let mut data = app.data(token, document, json!({ "v": version })).await;
-    assert!(data["proposeSchemaTransition"]["refused"].is_null(), "{data:#}");
-    data["proposeSchemaTransition"]["transition"]["id"].take().as_str().unwrap().to_owned()
-}
-
-async fn approve(app: &TestApp, token: &str, transition: &str) {
-    let document = "mutation($t: ID!) { approveSchemaTransition(input: { id: $t }) { refused } }";
-    let data = app.data(token, document, json!({ "t": transition })).await;
-    assert!(data["approveSchemaTransition"]["refused"].is_null(), "{data:#}");
 }

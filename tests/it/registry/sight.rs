@@ -13,6 +13,13 @@ async fn names(app: &TestApp, token: &str) -> Vec<String> {
     nodes.iter().map(|node| node["fqid"].as_str().unwrap().to_owned()).collect()
 }
 
+/// An answer without what no two calls have in common.
+fn told(mut answer: Value) -> Value {
+    let error = &mut answer["errors"][0]["extensions"];
+    assert!(error["correlationId"].take().is_string(), "{error}");
+    answer
+}
+
 #[test]
 fn a_token_shows_the_schemas_that_it_is_for() {
     run(async {
@@ -48,6 +55,26 @@ fn a_token_shows_the_schemas_that_it_is_for() {
                 missing,
                 "{hidden}"
             );
+        }
+        // So does what is asked for of it, for everything that takes a request's id.
+        let of_order =
+            "query { schemaVersion(name: \"tenant.acme.sales.Order@1\") { transitions { id } } }";
+        let asked = app.data(&desk.author, of_order, json!({})).await;
+        let asked = asked["schemaVersion"]["transitions"][0]["id"].clone();
+        let (author, approver) = (Role::SchemaAdmin, Role::GovernanceApprover);
+        for (role, deed, more) in [
+            (author, "withdrawSchemaTransition", ""),
+            (approver, "approveSchemaTransition", ""),
+            (approver, "rejectSchemaTransition", ", reason: \"r\""),
+        ] {
+            let elsewhere = token(role, &["tenant.acme.ops"]);
+            let document = format!(
+                "mutation($id: ID!) {{ {deed}(input: {{ id: $id {more} }}) {{ refused }} }}"
+            );
+            let missing = json!({ "id": "0190a000-0000-7000-8000-0000000000fe" });
+            let missing = told(app.answer(&elsewhere, &document, missing).await);
+            let hidden = told(app.answer(&elsewhere, &document, json!({ "id": asked })).await);
+            assert_eq!(hidden, missing, "{deed}");
         }
         // And a kept answer of one token is not another's.
         assert_eq!(names(&app, &sales).await, all[1..]);

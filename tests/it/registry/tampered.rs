@@ -34,3 +34,39 @@ fn a_content_that_is_not_what_it_was_is_not_shown() {
         app.stop().await;
     });
 }
+
+#[test]
+fn what_was_tampered_with_is_not_approved_and_can_be_taken_out_of_use() {
+    run(async {
+        let app = TestApp::with(|assembly| assembly.cache.bytes = 0).await;
+        let desk = Desk::of(&app, TENANT);
+        let schema = desk.register("tenant.acme.sales.Order", "AVRO").await;
+        let first = desk.active(&schema, &record("Order", &["a"]), json!([])).await;
+        let second = desk.draft(&schema, &record("Order", &["a", "b"]), json!([])).await;
+        let asked = desk.propose(&second, "ACTIVATE").await;
+        for object in app.objects.list("schemas/tenant-acme").await.unwrap() {
+            app.objects.delete(&object).await.unwrap();
+        }
+        let approve = "mutation($id: ID!) { approveSchemaTransition(input: { id: $id, overrideReason: \"r\" }) { refused } }";
+        let answer = app.code(&desk.approver, approve, json!({ "id": asked })).await;
+        assert_eq!(answer, "INTERNAL");
+        // Who takes it back or refuses it need not know how it compares.
+        desk.decide(&desk.author, "withdrawSchemaTransition", &asked, "").await.unwrap();
+        let propose = "mutation($v: ID!) { proposeSchemaTransition(input: { versionId: $v, kind: ACTIVATE }) { refused } }";
+        assert_eq!(app.code(&desk.author, propose, json!({ "v": second })).await, "INTERNAL");
+        for (kind, state) in [("DEPRECATE", "DEPRECATED"), ("RETIRE", "RETIRED")] {
+            let refused = desk.propose(&first, kind).await;
+            let reason = ", reason: \"not yet\"";
+            let mutation = "rejectSchemaTransition";
+            let rejected = desk.decide(&desk.approver, mutation, &refused, reason).await.unwrap();
+            assert_eq!(rejected["status"], "REJECTED");
+            assert_eq!(rejected["decidedVerdict"], json!(null));
+            let asked = desk.ask(&first, kind, "").await.unwrap();
+            assert_eq!(asked["verdict"], "UNKNOWN", "{asked:#}");
+            assert_eq!(asked["findings"][0]["rule"], "CONTENT_UNREADABLE", "{asked:#}");
+            let approved = desk.approve(asked["id"].as_str().unwrap()).await.unwrap();
+            assert_eq!(approved["version"]["state"], state);
+        }
+        app.stop().await;
+    });
+}

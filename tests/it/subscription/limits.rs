@@ -15,7 +15,7 @@ fn a_subscription_ends_with_its_token() {
         let graph = graph(|_| ()).await;
         let reader = graph.reader();
         let mut socket = Socket::acknowledged(&graph.app, &reader).await;
-        socket.subscribe("a", FRESHNESS, json!({})).await;
+        socket.open(&graph.app, "a", FRESHNESS).await;
         let mut body = Body::events(&graph.app, &reader, FRESHNESS, json!({})).await;
         graph.register("orders").await;
         assert_eq!(change(&socket.item("a").await), "orders REGISTERED -→NOT_APPLICABLE");
@@ -37,7 +37,7 @@ fn a_revoked_token_is_told_nothing_more() {
         let graph = graph(|_| ()).await;
         let reader = graph.reader();
         let mut socket = Socket::acknowledged(&graph.app, &reader).await;
-        socket.subscribe("a", FRESHNESS, json!({})).await;
+        socket.open(&graph.app, "a", FRESHNESS).await;
         let mut body = Body::events(&graph.app, &reader, FRESHNESS, json!({})).await;
         use sha2::{Digest, Sha256};
         let revoked = Revocation::Token(Sha256::digest(&reader).into());
@@ -56,7 +56,7 @@ fn at_the_end_of_the_program_clients_are_sent_away_to_come_back() {
         let graph = graph(|_| ()).await;
         let reader = graph.reader();
         let mut socket = Socket::acknowledged(&graph.app, &reader).await;
-        socket.subscribe("a", FRESHNESS, json!({})).await;
+        socket.open(&graph.app, "a", FRESHNESS).await;
         let mut body = Body::events(&graph.app, &reader, FRESHNESS, json!({})).await;
         graph.register("orders").await;
         assert_eq!(change(&socket.item("a").await), "orders REGISTERED -→NOT_APPLICABLE");

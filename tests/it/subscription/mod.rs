@@ -13,6 +13,7 @@ use drr::{app::Assembly, auth::policy::Role, clock::ManualClock};
 use futures::{SinkExt, StreamExt};
 use reqwest::header;
 use serde_json::{Value, json};
+use sqlx::PgConnection;
 use tokio::{net::TcpStream, time::timeout};
 use tokio_tungstenite::{
     MaybeTlsStream, WebSocketStream,
@@ -103,6 +104,10 @@ impl Body {
 
     /// The text up to `end`, which is taken away as well; nothing if the body ends before.
     pub async fn until(&mut self, end: &str) -> Option<String> {
+        timeout(SOON, self.text(end)).await.expect("nothing comes")
+    }
+
+    async fn text(&mut self, end: &str) -> Option<String> {
         let found = |read: &[u8]| read.windows(end.len()).position(|at| at == end.as_bytes());
         loop {
             if let Some(at) = found(&self.read) {
@@ -110,24 +115,27 @@ impl Body {
                 let text = std::mem::replace(&mut self.read, rest);
                 return Some(String::from_utf8(text[..at].to_vec()).unwrap());
             }
-            let chunk = timeout(SOON, self.response.chunk()).await.expect("nothing comes");
+            let chunk = self.response.chunk().await;
             self.read.extend_from_slice(&chunk.unwrap()?);
         }
     }
 
     /// The next event: its name and its data; nothing if the body ends.
     pub async fn event(&mut self) -> Option<(String, Value)> {
-        loop {
-            let text = self.until("\n\n").await?;
-            if text.starts_with(':') {
-                continue;
+        let text = async {
+            loop {
+                // What only shows that somebody is there does not count.
+                match self.text("\n\n").await {
+                    Some(text) if text.starts_with(':') => {}
+                    text => return text,
+                }
             }
-            let (name, data) = text.split_once('\n').unwrap();
-            let data = data.strip_prefix("data:").unwrap().trim();
-            let data =
-                if data.is_empty() { Value::Null } else { serde_json::from_str(data).unwrap() };
-            return Some((name.strip_prefix("event: ").unwrap().to_owned(), data));
-        }
+        };
+        let text = timeout(SOON, text).await.expect("nothing comes")?;
+        let (name, data) = text.split_once('\n').unwrap();
+        let data = data.strip_prefix("data:").unwrap().trim();
+        let data = if data.is_empty() { Value::Null } else { serde_json::from_str(data).unwrap() };
+        Some((name.strip_prefix("event: ").unwrap().to_owned(), data))
     }
 
     /// The only field of the next answer, which has no errors.
@@ -191,14 +199,36 @@ impl Socket {
         self.say(&json!({ "type": "subscribe", "id": id, "payload": payload })).await;
     }
 
-    async fn frame(&mut self) -> Option<Message> {
-        loop {
-            match timeout(SOON, self.0.next()).await.expect("nothing comes") {
-                Some(Ok(Message::Ping(_) | Message::Pong(_))) => {}
-                Some(Ok(message)) => return Some(message),
-                Some(Err(_)) | None => return None,
+    /// Subscribes, and waits until the trail says so: from then on it is told what happens.
+    pub async fn open(&mut self, app: &TestApp, id: &str, query: &str) {
+        const STARTED: &str = "SELECT count(*) FROM audit_event
+          WHERE action = 'subscription.start' AND result = 'SUCCESS'";
+        let mut admin = app.admin().await;
+        let started = async |admin: &mut PgConnection| {
+            sqlx::query_scalar::<_, i64>(STARTED).fetch_one(admin).await.unwrap()
+        };
+        let before = started(&mut admin).await;
+        self.subscribe(id, query, json!({})).await;
+        let opened = async {
+            while started(&mut admin).await == before {
+                tokio::time::sleep(Duration::from_millis(5)).await;
             }
-        }
+        };
+        timeout(SOON, opened).await.expect("it is not opened");
+    }
+
+    async fn frame(&mut self) -> Option<Message> {
+        let next = async {
+            loop {
+                match self.0.next().await {
+                    // What only shows that somebody is there does not count.
+                    Some(Ok(Message::Ping(_) | Message::Pong(_))) => {}
+                    Some(Ok(message)) => return Some(message),
+                    Some(Err(_)) | None => return None,
+                }
+            }
+        };
+        timeout(SOON, next).await.expect("nothing comes")
     }
 
     /// The next message.

@@ -96,15 +96,14 @@ fn operations_of_one_socket_come_and_go() {
             assert_eq!(error["payload"][0]["extensions"]["code"], code, "{error:#}");
         }
 
-        socket.subscribe("a", FRESHNESS, json!({})).await;
-        socket.subscribe("b", FRESHNESS, json!({})).await;
+        socket.open(&graph.app, "a", FRESHNESS).await;
+        socket.open(&graph.app, "b", FRESHNESS).await;
         socket.subscribe("c", FRESHNESS, json!({})).await;
         let error = socket.message().await;
         assert_eq!(error["id"], "c");
         assert_eq!(error["payload"][0]["extensions"]["code"], "LIMIT_EXCEEDED", "{error:#}");
-        // Whatever is asked for after this has been heard: the two are open or will be.
         socket.say(&json!({ "type": "complete", "id": "b" })).await;
-        socket.subscribe("b", RUNS, json!({})).await;
+        socket.open(&graph.app, "b", RUNS).await;
         socket.say(&json!({ "type": "complete", "id": "nobody" })).await;
         graph.register("orders").await;
         assert_eq!(change(&socket.item("a").await), "orders REGISTERED -→NOT_APPLICABLE");
@@ -153,7 +152,7 @@ fn a_socket_lives_on_beyond_the_clocks_of_http() {
         })
         .await;
         let mut socket = Socket::acknowledged(&graph.app, &graph.reader()).await;
-        socket.subscribe("a", FRESHNESS, json!({})).await;
+        socket.open(&graph.app, "a", FRESHNESS).await;
         // Nothing can be awaited here but that time passes.
         tokio::time::sleep(Duration::from_millis(500)).await;
         graph.register("orders").await;
