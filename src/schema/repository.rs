@@ -130,8 +130,9 @@ pub async fn latest_active(tx: &TenantTx, ids: &[Uuid]) -> Result<Vec<Version>> 
     Ok(tx.query_sql(LATEST_ACTIVE, [ids.to_vec().into()]).await?)
 }
 
-const REFERRING: &str = "
-SELECT * FROM schema_version WHERE ARRAY[$1::uuid] <@ reference_ids
+/// Reads what refers to a schema.
+pub const REFERRING: &str = "
+SELECT * FROM schema_version WHERE reference_ids <> '{}' AND ARRAY[$1::uuid] <@ reference_ids
  ORDER BY schema_id, number DESC LIMIT 200";
 
 /// Versions that refer to any version of a schema, by schema, the latest of each first.
@@ -480,12 +481,15 @@ struct Users {
     users: i64,
 }
 
-const IN_USE: &str = "
-SELECT (SELECT count(*) FROM dataset_registry
-         WHERE lifecycle = 'ACTIVE' AND (schema_fqid = $2 OR schema_fqid = $1 AND NOT EXISTS (
-           SELECT FROM schema_version v WHERE v.schema_id = $3 AND v.state = 'ACTIVE' AND v.number > $4)))
+/// Counts what uses a version, by indexes: row-level security lets none be asked whether an array holds something.
+pub const IN_USE: &str = "
+SELECT (SELECT count(*) FROM dataset_registry WHERE lifecycle = 'ACTIVE' AND schema_fqid = $2)
+     + (SELECT count(*) FROM dataset_registry
+         WHERE lifecycle = 'ACTIVE' AND schema_fqid = $1 AND NOT EXISTS (
+           SELECT FROM schema_version v WHERE v.schema_id = $3 AND v.state = 'ACTIVE' AND v.number > $4))
      + (SELECT count(*) FROM schema_version v
-         WHERE v.state IN ('ACTIVE', 'DEPRECATED') AND ARRAY[$3] <@ v.reference_ids AND EXISTS (
+         WHERE v.state IN ('ACTIVE', 'DEPRECATED') AND v.reference_ids <> '{}'
+           AND ARRAY[$3] <@ v.reference_ids AND EXISTS (
            SELECT FROM unnest(v.reference_ids, v.reference_numbers) AS r (id, number)
             WHERE r.id = $3 AND r.number = $4)) AS users";
 

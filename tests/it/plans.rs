@@ -132,6 +132,38 @@ fn what_boards_ask_is_read_by_ranges_of_indexes_and_months_not_asked_for_stay_cl
     });
 }
 
+#[test]
+fn what_uses_a_schema_is_read_by_indexes_of_what_is_bound_and_what_refers() {
+    use drr::schema::repository::{IN_USE, REFERRING};
+    run(async {
+        let database = Cluster::shared().await.database().await;
+        let mut admin = database.admin().await;
+        populate(&mut admin).await;
+        let plain = "SET enable_seqscan = off; SET enable_bitmapscan = off; SET ROLE drr_writer";
+        script(&mut admin, format!("ANALYZE; {plain}")).await;
+        let id = ("uuid", format!("'{SHARED_ID}'"));
+        let name = |name: &str| ("text", format!("'{name}'"));
+        let of_version =
+            [name("tenant.a.b.C"), name("tenant.a.b.C@1"), id.clone(), ("int", "1".into())];
+        for mode in ["custom", "generic"] {
+            let plan_of = plan(&mut admin, mode, IN_USE, &of_version).await;
+            let bound: Vec<_> = nodes(&plan_of)
+                .into_iter()
+                .filter(|node| node["Relation Name"] == "dataset_registry")
+                .map(|node| node["Index Cond"].as_str().unwrap().contains("schema_fqid = "))
+                .collect();
+            assert_eq!(bound, [true, true], "{mode}: {plan_of:#}");
+            assert!(by_what_refers(&plan_of), "{mode}: {plan_of:#}");
+            let plan_of = plan(&mut admin, mode, REFERRING, std::slice::from_ref(&id)).await;
+            assert!(by_what_refers(&plan_of), "{mode}: {plan_of:#}");
+        }
+    });
+}
+
+fn by_what_refers(plan: &Json) -> bool {
+    nodes(plan).iter().any(|node| node["Index Name"] == "schema_version_referring")
+}
+
 /// The statement of a page of the trail, and its values as SQL.
 fn page_of_trail(filter: &Filter) -> (String, Vec<(&'static str, String)>) {
     let event_id = Uuid::parse_str(SHARED_ID).unwrap();
