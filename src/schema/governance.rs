@@ -22,6 +22,7 @@ use super::{
     repository::{
         self, Judged, NewTransition, Record, Transition, Version, VersionKey, hash_of, key_of,
     },
+    usage,
     verdicts::{Candidate, Compared, Subject, compare, unread},
 };
 use crate::{
@@ -105,7 +106,7 @@ impl Now {
         let version = all.iter().find(|version| version.number == key.number).cloned();
         let version = version.ok_or(Error::NotFound("schema version"))?;
         let subject = Subject::of(tx.tenant(), &record)?;
-        let users = repository::users(tx, &subject.name, key).await?;
+        let users = usage::users(tx, &subject.name, key).await?;
         Ok(Self { record, subject, version, all, users })
     }
 

@@ -2,7 +2,8 @@
 //!
 //! What can be said of schemas by themselves is in [`model`]: whether a text is one, what is the same one written
 //! differently, whether one reads what another wrote, what a payload violates, and where a version is in its
-//! life. What is kept: schemas and versions ([`repository`]), what these say ([`content`]), what was asked and
+//! life. What is kept: schemas and versions ([`repository`]), what these say ([`content`]), what uses them
+//! ([`usage`]), what was asked and
 //! decided about them ([`governance`]), and what happened ([`events`]), which is told ([`delivery`]).
 //!
 //! Invariants: whatever a text or a payload holds, reading, comparing and checking end, with an error or with
@@ -36,6 +37,7 @@ pub mod repository;
 pub mod subjects;
 pub mod tasks;
 pub mod transition_graphql;
+pub mod usage;
 pub mod usage_graphql;
 pub mod validation;
 pub mod verdicts;

@@ -16,7 +16,7 @@ use super::model::{
 };
 use crate::{
     auth::TenantId,
-    db::{FromRow, TenantTx},
+    db::TenantTx,
     error::{Error, Result},
 };
 
@@ -128,19 +128,6 @@ SELECT DISTINCT ON (schema_id) * FROM schema_version
 /// Whatever the database answers.
 pub async fn latest_active(tx: &TenantTx, ids: &[Uuid]) -> Result<Vec<Version>> {
     Ok(tx.query_sql(LATEST_ACTIVE, [ids.to_vec().into()]).await?)
-}
-
-/// Reads what refers to a schema.
-pub const REFERRING: &str = "
-SELECT * FROM schema_version WHERE reference_ids <> '{}' AND ARRAY[$1::uuid] <@ reference_ids
- ORDER BY schema_id, number DESC LIMIT 200";
-
-/// Versions that refer to any version of a schema, by schema, the latest of each first.
-///
-/// # Errors
-/// Whatever the database answers.
-pub async fn referring_to(tx: &TenantTx, schema_id: Uuid) -> Result<Vec<Version>> {
-    Ok(tx.query_sql(REFERRING, [schema_id.into()]).await?)
 }
 
 const VERSIONS_OF: &str = "
@@ -476,35 +463,6 @@ pub async fn transitions_of(tx: &TenantTx, key: VersionKey) -> Result<Vec<Transi
     Ok(tx.query_sql(DECIDED_OF, [key.schema_id.into(), key.number.into()]).await?)
 }
 
-#[derive(FromRow)]
-struct Users {
-    users: i64,
-}
-
-/// Counts what uses a version, by indexes: row-level security lets none be asked whether an array holds something.
-pub const IN_USE: &str = "
-SELECT (SELECT count(*) FROM dataset_registry WHERE lifecycle = 'ACTIVE' AND schema_fqid = $2)
-     + (SELECT count(*) FROM dataset_registry
-         WHERE lifecycle = 'ACTIVE' AND schema_fqid = $1 AND NOT EXISTS (
-           SELECT FROM schema_version v WHERE v.schema_id = $3 AND v.state = 'ACTIVE' AND v.number > $4))
-     + (SELECT count(*) FROM schema_version v
-         WHERE v.state IN ('ACTIVE', 'DEPRECATED') AND v.reference_ids <> '{}'
-           AND ARRAY[$3] <@ v.reference_ids AND EXISTS (
-           SELECT FROM unnest(v.reference_ids, v.reference_numbers) AS r (id, number)
-            WHERE r.id = $3 AND r.number = $4)) AS users";
-
-/// How many datasets in use are bound to a version, or to its schema while none later is active, and how many
-/// versions in use refer to it.
-///
-/// # Errors
-/// Whatever the database answers.
-pub async fn users(tx: &TenantTx, name: &SchemaName, key: VersionKey) -> Result<i64> {
-    let (schema, version) = (name.to_string(), format!("{name}@{}", key.number));
-    let values = [schema.into(), version.into(), key.schema_id.into(), key.number.into()];
-    let rows: Vec<Users> = tx.query_sql(IN_USE, values).await?;
-    Ok(rows.first().map_or(0, |row| row.users))
-}
-
 /// What a schema is to be from now on.
 #[derive(Debug)]
 pub struct Profile<'a> {
@@ -564,36 +522,4 @@ pub async fn stand(
 ) -> Result<()> {
     tx.execute_sql(STAND, [schema_id.into(), by.into(), by.map(|_| now).into()]).await?;
     Ok(())
-}
-
-#[derive(FromRow)]
-struct Bound {
-    dataset_id: Uuid,
-}
-
-// Of `tenant.x.y.z` itself and of `tenant.x.y.z@<number>`: a range, since `A` follows `@`.
-const BOUND: &str = "
-SELECT dataset_id FROM dataset_registry
- WHERE lifecycle = 'ACTIVE' AND (schema_fqid = $1 OR schema_fqid >= $1 || '@' AND schema_fqid < $1 || 'A')
- ORDER BY name, dataset_id LIMIT 200";
-const BOUND_COUNT: &str = "
-SELECT count(*) AS users FROM dataset_registry
- WHERE lifecycle = 'ACTIVE' AND (schema_fqid = $1 OR schema_fqid >= $1 || '@' AND schema_fqid < $1 || 'A')";
-
-/// The datasets in use that are bound to a schema or to a version of it, by name: 200 at the most.
-///
-/// # Errors
-/// Whatever the database answers.
-pub async fn bound(tx: &TenantTx, schema: &SchemaName) -> Result<Vec<Uuid>> {
-    let rows: Vec<Bound> = tx.query_sql(BOUND, [schema.to_string().into()]).await?;
-    Ok(rows.into_iter().map(|row| row.dataset_id).collect())
-}
-
-/// How many these are.
-///
-/// # Errors
-/// Whatever the database answers.
-pub async fn bound_count(tx: &TenantTx, schema: &SchemaName) -> Result<i64> {
-    let rows: Vec<Users> = tx.query_sql(BOUND_COUNT, [schema.to_string().into()]).await?;
-    Ok(rows.first().map_or(0, |row| row.users))
 }

@@ -4,6 +4,7 @@
 use super::{
     page::{REACHED, reached},
     repository::{Version, VersionKey},
+    usage::REFERS,
 };
 use crate::{
     auth::Reach,
@@ -113,9 +114,7 @@ pub async fn referring(
 ) -> Result<Vec<i32>> {
     let sql = format!(
         "SELECT v.content_id FROM schema_registry s JOIN schema_version v USING (tenant_id, schema_id)
-          WHERE {REACHED} AND v.state = ANY ($5) AND v.reference_ids <> '{{}}' AND ARRAY[$3] <@ v.reference_ids AND EXISTS (
-            SELECT FROM unnest(v.reference_ids, v.reference_numbers) AS r (id, number)
-             WHERE r.id = $3 AND r.number = $4)
+          WHERE {REACHED} AND v.state = ANY ($5) AND {REFERS}
           ORDER BY v.content_id LIMIT 10000"
     );
     let [domains, names] = reached(reach);

@@ -7,7 +7,8 @@ use futures::future::try_join_all;
 
 use super::{
     graphql::{Schema, SchemaVersion},
-    repository::{self, name_of},
+    repository::name_of,
+    usage,
 };
 use crate::{
     auth::policy::Operation,
@@ -39,7 +40,7 @@ impl SchemaUsage {
     async fn dataset_count(&self, context: &Context<'_>) -> Result<i32> {
         let call = call(context)?;
         let name = name_of(call.principal().tenant(), &self.0.0)?;
-        let count = repository::bound_count(&*call.read().await?, &name).await?;
+        let count = usage::bound_count(&*call.read().await?, &name).await?;
         Ok(i32::try_from(count).unwrap_or(i32::MAX))
     }
 
@@ -49,7 +50,7 @@ impl SchemaUsage {
         let call = call(context)?;
         call.authorize(Operation::DatasetRead)?;
         let name = name_of(call.principal().tenant(), &self.0.0)?;
-        let ids = repository::bound(&*call.read().await?, &name).await?;
+        let ids = usage::bound(&*call.read().await?, &name).await?;
         let datasets = ids.into_iter().map(|id| Dataset::load(context, id));
         let datasets = try_join_all(datasets).await?;
         Ok(datasets.into_iter().flatten().map(Direct).collect())
@@ -60,7 +61,7 @@ impl SchemaUsage {
     async fn referring(&self, context: &Context<'_>) -> Result<Vec<Direct<SchemaVersion>>> {
         let versions = {
             let tx = call(context)?.read().await?;
-            repository::referring_to(&tx, self.0.0.schema_id).await?
+            usage::referring_to(&tx, self.0.0.schema_id).await?
         };
         let referring = versions.into_iter().map(async |version| {
             // Those that the caller's token is for.

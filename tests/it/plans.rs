@@ -134,7 +134,7 @@ fn what_boards_ask_is_read_by_ranges_of_indexes_and_months_not_asked_for_stay_cl
 
 #[test]
 fn what_uses_a_schema_is_read_by_indexes_of_what_is_bound_and_what_refers() {
-    use drr::schema::repository::{IN_USE, REFERRING};
+    use drr::schema::usage::{REFERRING, in_use};
     run(async {
         let database = Cluster::shared().await.database().await;
         let mut admin = database.admin().await;
@@ -146,7 +146,7 @@ fn what_uses_a_schema_is_read_by_indexes_of_what_is_bound_and_what_refers() {
         let of_version =
             [name("tenant.a.b.C"), name("tenant.a.b.C@1"), id.clone(), ("int", "1".into())];
         for mode in ["custom", "generic"] {
-            let plan_of = plan(&mut admin, mode, IN_USE, &of_version).await;
+            let plan_of = plan(&mut admin, mode, &in_use(), &of_version).await;
             let bound: Vec<_> = nodes(&plan_of)
                 .into_iter()
                 .filter(|node| node["Relation Name"] == "dataset_registry")
